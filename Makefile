@@ -1,0 +1,53 @@
+# Copyright (c) 2026 pg_cutover developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+PYTHON ?= python3
+
+# Every tool is the one in .venv, and what it would cache in the home directory stays in build/.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export XDG_CACHE_HOME := $(CURDIR)/build/cache
+export PIP_CACHE_DIR := $(CURDIR)/build/cache/pip
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export ANSIBLE_HOME := $(CURDIR)/build/ansible
+export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/build/molecule
+export MOLECULE_COMMAND_BORDERS := false
+
+.PHONY: help venv demo demo-rollback demo-stop test lint
+
+help: ## what can be typed here
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
+
+venv: .venv/complete ## the virtual environment in .venv, made again when a requirement changes
+
+demo: venv ## start the local stack and cut assets_1 over to PostgreSQL
+	demo/run up-and-cutover
+
+demo-rollback: venv ## bring assets_1 back to SQLite
+	demo/run rollback
+
+demo-stop: venv ## stop the local stack and remove what it made
+	demo/run stop
+
+test: venv ## unit and integration tests, then the molecule scenario
+	pytest
+	molecule test
+
+lint: venv ## every check of the ecosystem, on the whole tree
+	ansible-lint
+	yamllint --strict .
+	ruff check
+	ruff format --check
+	mypy
+	shellcheck $$(git grep --untracked -lE '^#!/usr/bin/env bash' -- .ci demo tests)
+	antsibull-changelog lint
+	HOME="$(CURDIR)/build" antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all --disallow-unknown-collection-refs .
+	tests/sanity/run
+
+# The link makes sxops.pg_cutover importable by its full name: Ansible looks for collections in site-packages.
+.venv/complete: requirements.txt requirements-managed-host.txt requirements-dev.txt demo/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, as in: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	sxops="$$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections/sxops" && \
+	  mkdir -p "$$sxops" && ln -sfn "$(CURDIR)" "$$sxops/pg_cutover"
+	touch $@

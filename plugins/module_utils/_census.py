@@ -1,0 +1,206 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Find, before anything is loaded, every value that the target would refuse or could not hold exactly.
+
+SQLite keeps any value in any column, so the declared types promise nothing: one pass per table looks at the
+real ones (hazards S01, S09, S12, S20, S40, S42).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ._errors import DataRefused
+from ._sqlite_store import quote, reading
+
+if t.TYPE_CHECKING:
+    import sqlite3
+
+    from ._table_plan import ColumnPlan, TablePlan
+
+NAMED_KEYS = 20
+_EXACT_INTEGER_AS_FLOAT = 2**53
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Values of one column that cannot travel: how many rows, and the keys of the first of them."""
+
+    table: str
+    column: str
+    problem: str
+    rows: int
+    first_keys: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = ", …" if self.rows > len(self.first_keys) else ""
+        return (
+            f"{self.table}.{self.column}: {self.problem} in {self.rows} row(s), key {', '.join(self.first_keys)}{more}"
+        )
+
+
+def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> tuple[int, list[Finding]]:
+    """Return the number of the profile's rows and everything in them that the target could not hold.
+
+    Args:
+        connection: A connection prepared by L(_row_codec.prepare), inside a read transaction.
+        plan: The table's plan.
+        source_id: The profile, where the plan has a tenant column.
+
+    Raises:
+        SqliteError: The file cannot be read.
+    """
+    connection.create_function("pgc_invalid_utf8", 1, _invalid_utf8, deterministic=True)
+    conditions = [(column, problem, condition) for column in plan.columns for problem, condition in _conditions(column)]
+    where, values = tenant_filter(plan, source_id)
+    counts = ", ".join(["count(*)", *(f"ifnull(sum({condition}), 0)" for _c, _p, condition in conditions)])
+    findings: list[Finding] = []
+    with reading(connection, f"census of table {plan.source}"):
+        rows, *found = connection.execute(f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}", values).fetchone()
+        for (column, problem, condition), number in zip(conditions, found):
+            if number:
+                keys = _first_keys(connection, plan, f"({where}) AND {condition}", values)
+                findings.append(Finding(plan.source, column.source, problem, number, keys))
+        findings += _duplicates(connection, plan, where, values)
+        findings += _orphans(connection, plan, where, values)
+    return rows, findings
+
+
+def tenant_filter(plan: TablePlan, source_id: str) -> tuple[str, tuple[str, ...]]:
+    """Return the WHERE condition, and its values, that keeps a statement to one profile's rows."""
+    if plan.tenant_column is None:
+        return "1", ()
+    return f"{quote(plan.tenant_column)} = ?", (source_id,)
+
+
+def refuse(findings: t.Sequence[Finding]) -> None:
+    """Raise L(DataRefused) naming every finding, if there are any."""
+    if findings:
+        raise DataRefused(
+            "The data cannot be loaded exactly",
+            "; ".join(str(finding) for finding in findings),
+            "Nothing was loaded. Correct these rows in the application, then run the same command again.",
+            findings=[dataclasses.asdict(finding) for finding in findings],
+        )
+
+
+def _conditions(column: ColumnPlan) -> list[tuple[str, str]]:
+    x = quote(column.source)
+    kind = column.kind
+    storages = ", ".join(f"'{storage}'" for storage in (*kind.storages, "null"))
+    found = [
+        (f"{'/'.join(kind.storages)} expected for {column.target_type}, another type stored",
+         f"(typeof({x}) NOT IN ({storages}))")
+    ]  # fmt: skip
+    if kind.low is not None and kind.high is not None:
+        found.append(
+            (f"out of range for {column.target_type} ({kind.low} to {kind.high})",
+             f"(typeof({x}) = 'integer' AND {x} NOT BETWEEN {kind.low} AND {kind.high})")
+        )  # fmt: skip
+    if kind.name == "float8":
+        found.append(
+            ("integer too large to be exact as double precision",
+             f"(typeof({x}) = 'integer' AND {x} NOT BETWEEN -{_EXACT_INTEGER_AS_FLOAT} AND {_EXACT_INTEGER_AS_FLOAT})")
+        )  # fmt: skip
+    if "text" in kind.storages:
+        found.append(("NUL character in text", f"(typeof({x}) = 'text' AND instr(CAST({x} AS BLOB), x'00') > 0)"))
+        found.append(
+            (
+                "text that is not valid UTF-8",
+                f"(typeof({x}) = 'text' AND pgc_invalid_utf8(CAST({x} AS BLOB)))",
+            )
+        )
+        limit = re.search(r"\((\d+)\)$", column.target_type)
+        if limit:
+            found.append((f"longer than {column.target_type}", f"(length({x}) > {limit.group(1)})"))
+    if column.not_null:
+        found.append((f"NULL where {column.target_type} NOT NULL is declared", f"({x} IS NULL)"))
+    return found
+
+
+def _invalid_utf8(value: bytes | None) -> int:
+    if value is None:  # SQLite evaluates both sides of an AND
+        return 0
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return 1
+    return 0
+
+
+def _first_keys(
+    connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    shown = plan.key or ("rowid",)
+    columns = ", ".join(quote(name) for name in shown)
+    rows = connection.execute(
+        f"SELECT {columns} FROM {quote(plan.source)} WHERE {where} ORDER BY {columns} LIMIT {NAMED_KEYS}",
+        values,
+    )
+    return tuple(show_key(shown, row) for row in rows)
+
+
+def show_key(names: t.Sequence[str], fields: t.Sequence[t.Any]) -> str:
+    """Return a key for an operator: C((source_id=assets_1, id=42))."""
+    texts = [field.decode(errors="backslashreplace") if isinstance(field, bytes) else str(field) for field in fields]
+    return "(" + ", ".join(f"{name}={text}" for name, text in zip(names, texts)) + ")"
+
+
+def _duplicates(connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]) -> list[Finding]:
+    guaranteed = [set(columns) for columns in plan.source_uniques if columns]
+    findings = []
+    for unique in plan.uniques:
+        if any(columns <= set(unique) for columns in guaranteed):
+            continue
+        columns = ", ".join(quote(name) for name in unique)
+        present = " AND ".join(f"{quote(name)} IS NOT NULL" for name in unique)
+        grouped = (
+            f"SELECT {columns}, count(*) FROM {quote(plan.source)} WHERE ({where}) AND {present}"
+            f" GROUP BY {columns} HAVING count(*) > 1"
+        )
+        rows = connection.execute(f"{grouped} ORDER BY {columns}", values).fetchall()
+        if rows:
+            keys = tuple(show_key(unique, row[:-1]) for row in rows[:NAMED_KEYS])
+            findings.append(
+                Finding(
+                    plan.source,
+                    ", ".join(unique),
+                    "duplicates of a unique key",
+                    sum(row[-1] for row in rows),
+                    keys,
+                )
+            )
+    return findings
+
+
+def _orphans(connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]) -> list[Finding]:
+    findings = []
+    for reference in plan.references:
+        child = quote(plan.source)
+        join = " AND ".join(
+            f"parent.{quote(theirs)} = {child}.{quote(ours)}"
+            for ours, theirs in zip(reference.columns, reference.parent_columns)
+        )
+        present = " AND ".join(f"{child}.{quote(name)} IS NOT NULL" for name in reference.columns)
+        orphaned = (
+            f"({where}) AND {present} AND NOT EXISTS (SELECT 1 FROM {quote(reference.parent)} AS parent WHERE {join})"
+        )
+        (number,) = connection.execute(f"SELECT count(*) FROM {child} WHERE {orphaned}", values).fetchone()
+        if number:
+            keys = _first_keys(connection, plan, orphaned, values)
+            findings.append(
+                Finding(
+                    plan.source,
+                    ", ".join(reference.columns),
+                    f"no parent row in {reference.parent}",
+                    number,
+                    keys,
+                )
+            )
+    return findings

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Option groups shared by the modules; each is kept in step with the doc fragment of the same name."""
+
+from __future__ import annotations
+
+import typing as t
+
+Spec = dict[str, t.Any]
+
+
+def postgres_options() -> Spec:
+    """Return how to reach PostgreSQL (doc fragment C(postgres)); the names are those of community.postgresql."""
+    return {
+        "dsn": {"type": "str", "no_log": True},
+        "login_host": {"type": "str"},
+        "login_port": {"type": "int"},
+        "login_user": {"type": "str"},
+        "login_password": {"type": "str", "no_log": True},
+        "login_db": {"type": "str"},
+        "pgpass_file": {"type": "path", "no_log": False},
+        "ssl_mode": {
+            "type": "str",
+            "choices": ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"],
+        },
+        "ca_cert": {"type": "path"},
+        "ssl_cert": {"type": "path"},
+        "ssl_key": {"type": "path", "no_log": False},
+        "session_role": {"type": "str"},
+        "connect_timeout": {"type": "int", "default": 10},
+    }
+
+
+def profile_options() -> Spec:
+    """Return what names a profile and its schema (doc fragment C(profile))."""
+    return {
+        "source_id": {"type": "str", "required": True},
+        "schema_prefix": {"type": "str", "default": "sx"},
+        "schema_name": {"type": "str"},
+    }
+
+
+def registry_options() -> Spec:
+    """Return where the application keeps its mapping of sources to schemas (doc fragment C(registry))."""
+    return {
+        "registry_table": {"type": "str", "default": "public.sx_source_registry"},
+        "sources_table": {"type": "str", "default": "public.sources"},
+    }
+
+
+def tenant_data_options() -> Spec:
+    """Return which rows of which SQLite file are the profile's (doc fragment C(tenant_data))."""
+    return {
+        "sqlite_path": {"type": "path", "required": True},
+        "tenant_column": {"type": "str", "default": "source_id"},
+        "shared_tables": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "name": {"type": "str", "required": True},
+                "target": {"type": "str"},
+                "key": {"type": "str", "required": True, "no_log": False},
+                "columns": {"type": "list", "elements": "str", "default": []},
+            },
+        },
+        "exclude_tables": {"type": "list", "elements": "str", "default": []},
+    }

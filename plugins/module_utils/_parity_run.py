@@ -1,0 +1,113 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""One parity run over a whole profile: every table, the further checks, the shared tables, one verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ._errors import ParityFailed
+from ._parity import TableParity, compare_table
+from ._parity_checks import check_table
+from ._postgres_store import identifier, postgres_errors
+from ._psycopg2 import sql
+from ._sqlite_store import quote, reading
+from ._verdict import NOT_VERIFIED, PASSED, Check, compare, describe, not_verified, open_checks, overall
+
+if t.TYPE_CHECKING:
+    from ._tenant_stores import Stores
+
+
+@dataclasses.dataclass(frozen=True)
+class ParityRun:
+    """The outcome: the comparison of every table, and all checks."""
+
+    tables: tuple[TableParity, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def verdict(self) -> str:
+        return overall(self.checks)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        return {
+            "verdict": self.verdict,
+            "checks": [check.as_dict() for check in self.checks],
+            "tables": [table.as_dict() for table in self.tables],
+            "rows": sum(table.sqlite_rows for table in self.tables),
+        }
+
+    def refuse(self, source_id: str, facts: t.Mapping[str, t.Any]) -> None:
+        """Raise L(ParityFailed) with every open check, unless all passed."""
+        if self.verdict == PASSED:
+            return
+        what = "is not verified" if self.verdict == NOT_VERIFIED else "failed"
+        raise ParityFailed(
+            f"Parity of source_id {source_id!r} {what}",
+            describe(open_checks(self.checks)),
+            "The rows named here are not the same in both stores, or were not compared. Nothing was changed.",
+            **facts,
+        )
+
+
+def compare_stores(stores: Stores, shared_tables: t.Sequence[t.Mapping[str, t.Any]], mode: str) -> ParityRun:
+    """Compare everything of one profile at one instant of each store.
+
+    Args:
+        stores: Both stores, from L(_tenant_stores.open_stores).
+        shared_tables: As in L(_options.tenant_data_options).
+        mode: As in L(_parity.compare_table).
+
+    Raises:
+        CutoverError: A store cannot be read.
+    """
+    source, connection, plan = stores.source, stores.connection, stores.plan
+    schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
+    connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+    tables = [compare_table(source, connection, table, schema_name, source_id, mode) for table in plan.tables]
+    checks = [table.as_check() for table in tables]
+    if not any(table.sqlite_rows or table.postgres_rows for table in tables):
+        checks.append(not_verified("rows compared", "no table holds a row of this profile, so nothing is proven"))
+    if mode == "full":
+        for table in plan.tables:
+            columns = stores.targets[table.target].columns
+            checks += check_table(source, connection, table, schema_name, source_id, columns)
+        checks += [_shared_row(stores, shared) for shared in shared_tables if shared["target"]]
+    connection.rollback()
+    return ParityRun(tuple(tables), tuple(checks))
+
+
+def _shared_row(stores: Stores, shared: t.Mapping[str, t.Any]) -> Check:
+    columns = shared["columns"] or [shared["key"]]
+    source_id = stores.profile.source_id
+    with reading(stores.source, f"reading table {shared['name']}"):
+        ours = stores.source.execute(
+            f"SELECT {', '.join(map(quote, columns))} FROM {quote(shared['name'])} WHERE {quote(shared['key'])} = ?",
+            (source_id,),
+        ).fetchall()
+    statement = sql.SQL("SELECT {} FROM {} WHERE {} = %s").format(
+        sql.SQL(", ").join([sql.Identifier(name) for name in columns]),
+        identifier(shared["target"]),
+        sql.Identifier(shared["key"]),
+    )
+    with postgres_errors(f"Reading {shared['target']}"), stores.connection.cursor() as cursor:
+        cursor.execute(statement, (source_id,))
+        theirs = cursor.fetchall()
+    expected = [dict(zip(columns, map(_as_text, row))) for row in ours]
+    observed = [dict(zip(columns, map(_as_text, row))) for row in theirs]
+    name = f"row of {source_id} in {shared['target']}"
+    if not ours:
+        return not_verified(name, f"{shared['name']} in SQLite has no row for it")
+    return compare(name, expected, observed)
+
+
+def _as_text(value: t.Any) -> t.Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    # SQLite keeps a boolean as 0 or 1 whatever the application declared in PostgreSQL.
+    return int(value) if isinstance(value, bool) else value

@@ -1,0 +1,286 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Open a SQLite file without harming it, and read what it declares."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import re
+import sqlite3
+import struct
+import typing as t
+import urllib.parse
+
+from ._errors import SqliteError
+
+_MAGIC = b"SQLite format 3\x00"
+_HEADER_BYTES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column as declared: C(primary_key) is its 1-based place in the key, 0 outside it."""
+
+    name: str
+    declared_type: str
+    not_null: bool
+    default: str | None
+    primary_key: int
+    generated: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key; C(parent_columns) is filled in from the parent's primary key where left implicit."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    on_update: str
+    on_delete: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """An index; an expression has the column name None. C(origin) is c (CREATE INDEX), u (UNIQUE) or pk."""
+
+    name: str
+    columns: tuple[str | None, ...]
+    descending: tuple[bool, ...]
+    unique: bool
+    origin: str
+    partial: bool
+    sql: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of a SQLite file. C(kind) is table, virtual or shadow (the storage of a virtual table)."""
+
+    name: str
+    kind: str
+    columns: tuple[Column, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    indexes: tuple[Index, ...]
+    without_rowid: bool
+    strict: bool
+    sql: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns of the primary key in key order; empty when there is none."""
+        keyed = sorted((column for column in self.columns if column.primary_key), key=lambda c: c.primary_key)
+        return tuple(column.name for column in keyed)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalog:
+    """Everything a SQLite file declares; views and triggers by name."""
+
+    tables: tuple[Table, ...]
+    views: tuple[str, ...]
+    triggers: tuple[str, ...]
+
+
+def quote(identifier: str) -> str:
+    """Return the identifier quoted for SQLite."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def open_readonly(path: str | pathlib.Path, timeout_s: float = 5.0) -> sqlite3.Connection:
+    """Open a database file for reading only; nothing is created or changed, the WAL is read as well.
+
+    Args:
+        path: The database file.
+        timeout_s: How long to wait for a lock, in seconds.
+
+    Raises:
+        SqliteError: The file is missing, is not a database, is truncated, or cannot be read.
+    """
+    file = check_file(path)
+    with sqlite_errors(file):
+        connection = sqlite3.connect(
+            f"file:{urllib.parse.quote(str(file))}?mode=ro", uri=True, timeout=timeout_s, isolation_level=None
+        )
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return connection
+
+
+def check_file(path: str | pathlib.Path) -> pathlib.Path:
+    """Return the path of a file that is, by its header, a whole SQLite database.
+
+    Raises:
+        SqliteError: It is missing, not a regular file, not a database, or shorter than its header says.
+    """
+    file = pathlib.Path(path)
+    try:
+        with file.open("rb") as stream:
+            header = stream.read(_HEADER_BYTES)
+            stream.seek(0, 2)
+            size = stream.tell()
+    except FileNotFoundError:
+        raise SqliteError(f"SQLite file {file} does not exist", remedy="Check sqlite_path of the profile.") from None
+    except OSError as error:
+        raise SqliteError(f"SQLite file {file} cannot be read", error.strerror or str(error)) from error
+    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
+        raise SqliteError(
+            f"{file} is not a SQLite database",
+            "it is empty" if not header else "its header is another one (an encrypted file looks like this too)",
+            "Check sqlite_path of the profile.",
+        )
+    _refuse_truncated(file, header, size)
+    return file
+
+
+def _refuse_truncated(file: pathlib.Path, header: bytes, size: int) -> None:
+    # https://www.sqlite.org/fileformat.html: the page count at 28 counts only while 24 and 92 agree. Beside a
+    # WAL the file may be behind its header for a moment (a checkpoint is running), so it is not judged by size.
+    wal = file.with_name(file.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        return
+    (page_size,) = struct.unpack(">H", header[16:18])
+    page_size = 65536 if page_size == 1 else page_size
+    change_counter, pages = struct.unpack(">II", header[24:32])
+    (valid_for,) = struct.unpack(">I", header[92:96])
+    expected = pages * page_size
+    if change_counter == valid_for and size < expected:
+        raise SqliteError(
+            f"SQLite file {file} is truncated",
+            f"its header says {pages} pages ({expected} bytes), the file has {size} bytes",
+            "Restore it from its newest verified backup before anything else.",
+        )
+
+
+@contextlib.contextmanager
+def sqlite_errors(path: str | pathlib.Path, doing: str = "") -> t.Iterator[None]:
+    """Turn errors of the sqlite3 library into L(SqliteError), saying what they mean for an operator."""
+    what = f"SQLite file {path}" + (f": {doing}" if doing else "")
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            raise SqliteError(
+                f"{what} is locked",
+                f"another process holds its write lock ({text})",
+                f"See who has it open (fuser {path}), let that writer finish, and run the same command again.",
+                locked=True,
+            ) from error
+        raise SqliteError(f"{what} failed", text) from error
+    except sqlite3.DatabaseError as error:
+        raise SqliteError(
+            f"{what} cannot be used",
+            str(error),
+            "Restore it from its newest verified backup before anything else.",
+        ) from error
+
+
+def reading(connection: sqlite3.Connection, doing: str) -> contextlib.AbstractContextManager[None]:
+    """Return L(sqlite_errors) for the file behind a connection."""
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    return sqlite_errors(path.decode() if isinstance(path, bytes) else path, doing)
+
+
+def read_catalog(connection: sqlite3.Connection) -> Catalog:
+    """Return what the file declares, C(sqlite_*) tables of SQLite's own left out."""
+    rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master ORDER BY rowid").fetchall()
+    names = [(name, sql) for kind, name, sql in rows if kind == "table" and not name.startswith("sqlite_")]
+    virtual = [name for name, sql in names if re.match(r"\s*CREATE\s+VIRTUAL\b", sql, re.IGNORECASE)]
+    keys = {name: _key_of(connection, name) for name, _sql in names if name not in virtual}
+    tables = tuple(_read_table(connection, name, sql, _kind(name, virtual), keys) for name, sql in names)
+    return Catalog(
+        tables=tables,
+        views=tuple(name for kind, name, _sql in rows if kind == "view"),
+        triggers=tuple(name for kind, name, _sql in rows if kind == "trigger"),
+    )
+
+
+def _kind(name: str, virtual: t.Sequence[str]) -> str:
+    if name in virtual:
+        return "virtual"
+    # FTS, R-tree and their like keep their storage in tables named after them; SQLite reserves that pattern.
+    if any(name.startswith(parent + "_") for parent in virtual):
+        return "shadow"
+    return "table"
+
+
+def _key_of(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    info = connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
+    return tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
+
+
+def _read_table(
+    connection: sqlite3.Connection, name: str, sql: str, kind: str, keys: t.Mapping[str, tuple[str, ...]]
+) -> Table:
+    if kind == "virtual":
+        # Its module may not be loaded here, so its columns are not asked for: virtual tables are never copied.
+        return Table(name, kind, (), (), (), False, False, sql)
+    columns = tuple(
+        Column(row[1], row[2] or "", bool(row[3]), row[4], row[5], row[6] in (2, 3))
+        for row in connection.execute(f"PRAGMA table_xinfo({quote(name)})")
+        if row[6] != 1
+    )
+    tail = sql[sql.rfind(")") + 1 :].upper()
+    return Table(
+        name,
+        kind,
+        columns,
+        _foreign_keys(connection, name, keys),
+        _indexes(connection, name),
+        "WITHOUT" in tail and "ROWID" in tail,
+        "STRICT" in tail,
+        sql,
+    )
+
+
+def _foreign_keys(
+    connection: sqlite3.Connection, table: str, keys: t.Mapping[str, tuple[str, ...]]
+) -> tuple[ForeignKey, ...]:
+    grouped: dict[int, list[t.Any]] = {}
+    for row in connection.execute(f"PRAGMA foreign_key_list({quote(table)})"):
+        grouped.setdefault(row[0], []).append(row)
+    lower = {name.lower(): key for name, key in keys.items()}
+    found = []
+    for _number, rows in sorted(grouped.items(), reverse=True):  # SQLite lists the last declared one first
+        rows.sort(key=lambda row: row[1])
+        explicit = tuple(row[4] for row in rows if row[4] is not None)
+        parent = rows[0][2]
+        found.append(
+            ForeignKey(
+                tuple(row[3] for row in rows),
+                parent,
+                explicit or lower.get(parent.lower(), ()),
+                rows[0][5],
+                rows[0][6],
+            )
+        )
+    return tuple(found)
+
+
+def _indexes(connection: sqlite3.Connection, table: str) -> tuple[Index, ...]:
+    found = []
+    for _number, name, unique, origin, partial in connection.execute(f"PRAGMA index_list({quote(table)})").fetchall():
+        parts = [row for row in connection.execute(f"PRAGMA index_xinfo({quote(name)})") if row[5]]
+        sql = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?", (name,)).fetchone()
+        found.append(
+            Index(
+                name,
+                tuple(row[2] for row in parts),
+                tuple(bool(row[3]) for row in parts),
+                bool(unique),
+                origin,
+                bool(partial),
+                sql[0] if sql else None,
+            )
+        )
+    return tuple(reversed(found))

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Pair the tables of a SQLite file with those of the tenant schema: what travels, in which order, and what not.
+
+Pure: it looks at two catalogues and touches no store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ._errors import SchemaRefused
+from ._row_codec import KINDS, Kind
+
+if t.TYPE_CHECKING:
+    from . import _postgres_store, _sqlite_store
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnPlan:
+    """One column on its way: names on both sides, declared types for the operator, and the codec's kind."""
+
+    source: str
+    target: str
+    source_type: str
+    target_type: str
+    kind: Kind
+    not_null: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """A foreign key that the target enforces, by the SQLite names, and the parent by its names there."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+    parent_target: str
+    parent_target_columns: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TablePlan:
+    """One table on its way. C(key) names the identifying columns on the SQLite side; empty when there are none."""
+
+    source: str
+    target: str
+    columns: tuple[ColumnPlan, ...]
+    key: tuple[str, ...]
+    tenant_column: str | None
+    uniques: tuple[tuple[str, ...], ...]
+    source_uniques: tuple[tuple[str, ...], ...]
+    references: tuple[Reference, ...]
+
+    @property
+    def source_codec(self) -> list[tuple[str, Kind]]:
+        return [(column.source, column.kind) for column in self.columns]
+
+    @property
+    def target_codec(self) -> list[tuple[str, Kind]]:
+        return [(column.target, column.kind) for column in self.columns]
+
+    @property
+    def key_places(self) -> tuple[int, ...]:
+        """The places of the key's columns among L(columns)."""
+        names = [column.source for column in self.columns]
+        return tuple(names.index(name) for name in self.key)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that will happen: tables in load order, what is left out and why, and what stands in the way."""
+
+    tables: tuple[TablePlan, ...]
+    left_out: tuple[tuple[str, str], ...]
+    refusals: tuple[str, ...]
+
+    def refuse(self) -> None:
+        """Raise L(SchemaRefused) naming every table and column that stands in the way."""
+        if self.refusals:
+            raise SchemaRefused(
+                "The tables do not pair",
+                "; ".join(self.refusals),
+                "Nothing was loaded. Correct the tenant schema, or name the tables under exclude_tables or "
+                "shared_tables of the profile if they are not the profile's.",
+                refusals=list(self.refusals),
+            )
+        if not self.tables:
+            raise SchemaRefused("There is nothing to load", "no table of the SQLite file belongs to a profile")
+
+
+def make_plan(
+    catalog: _sqlite_store.Catalog,
+    target: t.Mapping[str, _postgres_store.Table],
+    *,
+    tenant_column: str | None,
+    shared_tables: t.Collection[str] = (),
+    exclude_tables: t.Collection[str] = (),
+) -> Plan:
+    """Pair every table of the SQLite file with one of the tenant schema.
+
+    Args:
+        catalog: What the SQLite file declares.
+        target: The tables of the tenant schema.
+        tenant_column: The column that tells profiles apart; None when the whole file is one profile's.
+        shared_tables: Tables of all profiles, which are not part of a tenant schema.
+        exclude_tables: Tables to leave behind.
+    """
+    left_out: list[tuple[str, str]] = []
+    refusals: list[str] = []
+    paired: dict[str, tuple[_sqlite_store.Table, _postgres_store.Table]] = {}
+    known = {table.name for table in catalog.tables}
+    refusals += [
+        f"table {name}: named in the profile, but not in the SQLite file"
+        for name in sorted({*shared_tables, *exclude_tables} - known)
+        if name in exclude_tables
+    ]
+    for table in catalog.tables:
+        reason = _reason_to_leave_out(table, shared_tables, exclude_tables)
+        if reason:
+            left_out.append((table.name, reason))
+        elif tenant_column and tenant_column not in table.column_names:
+            refusals.append(f"table {table.name}: it has no column {tenant_column} to tell the profiles apart")
+        else:
+            match = _match(table.name, target)
+            if match is None:
+                refusals.append(f"table {table.name}: the tenant schema has no such table")
+            else:
+                paired[table.name] = (table, target[match])
+    by_target = {found.name: table.name for table, found in paired.values()}
+    plans = {}
+    for name, (table, found) in paired.items():
+        columns, faults = _pair_columns(table, found)
+        refusals += faults
+        if columns:
+            plans[name] = _table_plan(table, found, columns, tenant_column, by_target, paired)
+    left_out += [
+        (name, "only in the tenant schema; nothing is loaded into it") for name in sorted(set(target) - set(by_target))
+    ]
+    ordered, cycle = load_order(plans)
+    if cycle:
+        refusals.append(f"tables {', '.join(cycle)}: their foreign keys form a cycle, so no load order satisfies them")
+    return Plan(tuple(plans[name] for name in ordered), tuple(left_out), tuple(refusals))
+
+
+def _reason_to_leave_out(
+    table: _sqlite_store.Table, shared_tables: t.Collection[str], exclude_tables: t.Collection[str]
+) -> str | None:
+    if table.kind == "virtual":
+        return "virtual table: its content is derived, rebuild it in the application"
+    if table.kind == "shadow":
+        return "storage of a virtual table, never copied as data"
+    if table.name in shared_tables:
+        return "shared by all profiles, compared by named columns only"
+    if table.name in exclude_tables:
+        return "excluded by the profile"
+    return None
+
+
+def _match(name: str, candidates: t.Iterable[str]) -> str | None:
+    # SQLite's names are case-insensitive, PostgreSQL's are not; an exact match wins over a folded one.
+    names = list(candidates)
+    if name in names:
+        return name
+    folded = [candidate for candidate in names if candidate.lower() == name.lower()]
+    return folded[0] if len(folded) == 1 else None
+
+
+def _pair_columns(
+    table: _sqlite_store.Table, target: _postgres_store.Table
+) -> tuple[tuple[ColumnPlan, ...], list[str]]:
+    columns: list[ColumnPlan] = []
+    faults: list[str] = []
+    targets = {column.name: column for column in target.columns}
+    for column in table.columns:
+        match = _match(column.name, targets)
+        if match is None:
+            if not column.generated:
+                faults.append(f"column {table.name}.{column.name}: the tenant schema has no such column")
+            continue
+        found = targets.pop(match)
+        if found.generated:
+            continue
+        kind = KINDS.get(found.type_name)
+        if kind is None:
+            faults.append(
+                f"column {table.name}.{column.name}: no exact conversion from SQLite's "
+                f"{column.declared_type or 'untyped'} to {found.declared} is known"
+            )
+            continue
+        columns.append(ColumnPlan(column.name, found.name, column.declared_type, found.declared, kind, found.not_null))
+    faults += [
+        f"column {table.name}.{column.name}: the tenant schema needs a value for it, the SQLite file has no such column"
+        for column in targets.values()
+        if column.not_null and not (column.has_default or column.identity or column.generated)
+    ]
+    return tuple(columns), faults
+
+
+def _table_plan(
+    table: _sqlite_store.Table,
+    target: _postgres_store.Table,
+    columns: tuple[ColumnPlan, ...],
+    tenant_column: str | None,
+    by_target: t.Mapping[str, str],
+    paired: t.Mapping[str, tuple[_sqlite_store.Table, _postgres_store.Table]],
+) -> TablePlan:
+    to_source = {column.target: column.source for column in columns}
+    references = []
+    for foreign in target.foreign_keys:
+        parent = by_target.get(foreign.parent[1])
+        if parent is None or not set(foreign.columns) <= set(to_source):
+            continue
+        parents = {name.lower(): name for name in paired[parent][0].column_names}
+        references.append(
+            Reference(
+                tuple(to_source[name] for name in foreign.columns),
+                parent,
+                tuple(parents.get(name.lower(), name) for name in foreign.parent_columns),
+                foreign.parent[1],
+                foreign.parent_columns,
+            )
+        )
+    uniques = tuple(
+        tuple(to_source[name] for name in names) for names in target.uniques if set(names) <= set(to_source)
+    )
+    source_uniques = tuple(
+        tuple(name for name in index.columns if name is not None)
+        for index in table.indexes
+        if index.unique and not index.partial and None not in index.columns
+    )
+    # The target's key identifies a row on both sides once the census found it unique; SQLite's own is as good.
+    own = table.key if set(table.key) <= set(to_source.values()) else ()
+    target_key = tuple(to_source[name] for name in target.key if name in to_source)
+    key = own or (target_key if len(target_key) == len(target.key) else ())
+    return TablePlan(
+        table.name,
+        target.name,
+        columns,
+        key,
+        tenant_column,
+        uniques,
+        (*source_uniques, own),
+        tuple(references),
+    )
+
+
+def load_order(plans: t.Mapping[str, TablePlan]) -> tuple[list[str], list[str]]:
+    """Return the tables with parents before children, by name where nothing decides, and the tables of a cycle.
+
+    A table that refers to itself is no cycle: PostgreSQL checks such a key at the end of the COPY statement.
+    """
+    waiting = {
+        name: {reference.parent for reference in plan.references if reference.parent in plans} - {name}
+        for name, plan in plans.items()
+    }
+    ordered: list[str] = []
+    while waiting:
+        free = sorted(name for name, parents in waiting.items() if not parents)
+        if not free:
+            return [*ordered, *sorted(waiting)], sorted(waiting)
+        for name in free:
+            ordered.append(name)
+            del waiting[name]
+        for parents in waiting.values():
+            parents.difference_update(free)
+    return ordered, []

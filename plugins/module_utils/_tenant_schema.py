@@ -1,0 +1,289 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The tenant schema of a profile: its mapping, its tables, its grants, and its moving aside."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from . import _load_journal, _postgres_store
+from ._errors import PostgresError, ProfileError, SchemaRefused
+from ._postgres_store import BOOKKEEPING_SCHEMA, identifier, postgres_errors
+from ._profile import MAX_IDENTIFIER_BYTES, Profile, refuse_collision
+from ._psycopg2 import sql
+from ._schema_translation import Statement, translate
+from ._sqlite_store import quote
+
+if t.TYPE_CHECKING:
+    import sqlite3
+
+    from ._psycopg2 import Connection
+    from ._sqlite_store import Catalog
+
+_DML = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+@dataclasses.dataclass(frozen=True)
+class SchemaPlan:
+    """What has to be done so that the profile has its schema; empty when there is nothing to do."""
+
+    statements: tuple[Statement, ...]
+    schema_exists: bool
+    tables: tuple[str, ...]
+
+    @property
+    def actions(self) -> list[str]:
+        return [statement.creates for statement in self.statements if statement.creates]
+
+
+def known_mappings(connection: Connection, registry_table: str) -> dict[str, str]:
+    """Return every source the registry maps to a schema; empty where there is no registry."""
+    if not registry_table or not _postgres_store.relation_exists(connection, registry_table):
+        return {}
+    with postgres_errors(f"Reading the registry {registry_table}"), connection.cursor() as cursor:
+        cursor.execute(sql.SQL("SELECT source_id, schema_name FROM {}").format(identifier(registry_table)))
+        return dict(cursor.fetchall())
+
+
+def check_mapping(profile: Profile, mapped: t.Mapping[str, str], inventory: t.Mapping[str, str]) -> None:
+    """Refuse a profile whose schema, or whose mapping, is another one's.
+
+    Args:
+        profile: The profile.
+        mapped: The registry: source_id to schema name.
+        inventory: The other profiles of the inventory: source_id to schema name.
+
+    Raises:
+        ProfileError: Two ids have one schema, or the registry maps this id to another schema.
+    """
+    refuse_collision(profile, {**inventory, **mapped})
+    known = mapped.get(profile.source_id)
+    if known is not None and known != profile.schema_name:
+        raise ProfileError(
+            f"source_id {profile.source_id!r} is mapped to schema {known!r}",
+            f"the profile says {profile.schema_name!r}",
+            f"Set schema_name: {known} in the profile, or correct the registry.",
+        )
+
+
+def plan_present(
+    connection: Connection,
+    profile: Profile,
+    *,
+    catalog: Catalog | None,
+    translate_tables: t.Collection[str],
+    registry_table: str,
+    owner: str | None,
+    app_role: str | None,
+) -> SchemaPlan:
+    """Return what is missing of the schema, its tables, its mapping, its grants and our bookkeeping.
+
+    Args:
+        connection: The session of the administrator.
+        profile: The profile.
+        catalog: What the SQLite file declares, when the tables are to be translated from it; None when they are
+            the application's own.
+        translate_tables: The tables to translate.
+        registry_table: The registry, or an empty text.
+        owner: The role that is to own the schema and its tables.
+        app_role: The role that is to use them.
+
+    Raises:
+        SchemaRefused: Something cannot be translated; nothing was created.
+        PostgresError: The catalogue cannot be read.
+    """
+    schema = sql.Identifier(profile.schema_name)
+    with postgres_errors(f"Reading schema {profile.schema_name}"):
+        exists = _postgres_store.schema_exists(connection, profile.schema_name)
+        tables = _postgres_store.read_tables(connection, profile.schema_name)
+        statements: list[Statement] = []
+        if not _load_journal.is_installed(connection):
+            statements.append(Statement(f"bookkeeping schema {BOOKKEEPING_SCHEMA}", sql.SQL("")))
+        if catalog is not None:
+            owned = [_as_role(owner)] if owner else []
+            if not exists:
+                create = sql.SQL("CREATE SCHEMA {}").format(schema)
+                owned.append(Statement(f"schema {profile.schema_name}", create))
+            missing = [name for name in translate_tables if name not in tables]
+            translation = translate(catalog, missing, profile.schema_name)
+            if translation.refusals:
+                raise SchemaRefused(
+                    "The tables cannot be translated",
+                    "; ".join(translation.refusals),
+                    "Nothing was created. Let the application bring its own tables (bootstrap: api or command), or "
+                    "name the tables under exclude_tables of the profile.",
+                    refusals=list(translation.refusals),
+                )
+            owned += translation.statements
+            statements += [*owned, _as_role(None)] if len(owned) > bool(owner) else []
+            statements += _registry(connection, profile, registry_table, owner)
+        if app_role and (exists or catalog is not None):
+            statements += _grants(connection, profile.schema_name, app_role, exists, tables)
+    return SchemaPlan(tuple(statements), exists, tuple(sorted(tables)))
+
+
+def _as_role(role: str | None) -> Statement:
+    if role is None:
+        return Statement("", sql.SQL("RESET ROLE"))
+    return Statement("", sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+
+
+def _registry(connection: Connection, profile: Profile, registry_table: str, owner: str | None) -> list[Statement]:
+    if not registry_table:
+        return []
+    found = []
+    table = identifier(registry_table)
+    if not _postgres_store.relation_exists(connection, registry_table):
+        create = sql.SQL(
+            "CREATE TABLE {} (source_id text PRIMARY KEY, schema_name text NOT NULL UNIQUE, created_at text,"
+            " updated_at text)"
+        ).format(table)
+        found.append(Statement(f"registry {registry_table}", create))
+        if owner:
+            hand_over = sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, sql.Identifier(owner))
+            found.append(Statement("", hand_over))
+    if profile.source_id not in known_mappings(connection, registry_table):
+        now = sql.SQL("to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+        insert = sql.SQL("INSERT INTO {} (source_id, schema_name, created_at, updated_at) VALUES ({}, {}, {}, {})")
+        mapping = insert.format(table, sql.Literal(profile.source_id), sql.Literal(profile.schema_name), now, now)
+        found.append(Statement(f"mapping {profile.source_id} to {profile.schema_name}", mapping))
+    return found
+
+
+def _grants(
+    connection: Connection, schema_name: str, role: str, exists: bool, tables: t.Collection[str]
+) -> list[Statement]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = %s", (role,))
+        if cursor.fetchone() is None:
+            raise PostgresError(
+                f"Role {role!r} does not exist", remedy="Create it, or correct app_role of the profile."
+            )
+        lacking = not exists or not tables
+        if not lacking:
+            cursor.execute(
+                "SELECT NOT has_schema_privilege(%(role)s, n.oid, 'USAGE') OR EXISTS (SELECT 1 FROM pg_class c,"
+                " unnest(%(dml)s) AS p(privilege) WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')"
+                " AND NOT has_table_privilege(%(role)s, c.oid, p.privilege)) FROM pg_namespace n"
+                " WHERE n.nspname = %(schema)s",
+                {"role": role, "schema": schema_name, "dml": list(_DML)},
+            )
+            row = cursor.fetchone()
+            lacking = bool(row and row[0])
+    if not lacking:
+        return []
+    schema, to_role = sql.Identifier(schema_name), sql.Identifier(role)
+    statement = sql.SQL(
+        "GRANT USAGE ON SCHEMA {schema} TO {role};"
+        " GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};"
+        " GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}"
+    ).format(schema=schema, role=to_role)
+    return [Statement(f"grants to {role} on {schema_name}", statement)]
+
+
+def apply(connection: Connection, plan: SchemaPlan) -> None:
+    """Run a plan in one transaction and commit it.
+
+    Raises:
+        PostgresError: The server refused a statement; nothing of the plan was done.
+    """
+    if not plan.statements:
+        return
+    try:
+        if plan.actions[0].startswith("bookkeeping"):
+            _load_journal.install(connection)
+        with connection.cursor() as cursor:
+            for statement in plan.statements:
+                with postgres_errors(f"Creating {statement.creates or 'the tenant schema'}"):
+                    if statement.statement.as_string(cursor):
+                        cursor.execute(statement.statement)
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def bring_shared_rows(
+    source: sqlite3.Connection,
+    connection: Connection,
+    shared_tables: t.Sequence[t.Mapping[str, t.Any]],
+    source_id: str,
+    *,
+    apply_it: bool,
+) -> list[str]:
+    """Bring the profile's row of every shared table over where PostgreSQL has none; return what was missing.
+
+    Committed at once: applications lock such a table on every request, so nothing of ours may stay open in it.
+
+    Args:
+        source: The SQLite file.
+        connection: The session of the administrator.
+        shared_tables: As in L(_options.tenant_data_options); those without a target are passed over.
+        source_id: The profile.
+        apply_it: False to say only what is missing.
+
+    Raises:
+        PostgresError: A row cannot be written.
+    """
+    return [
+        f"row {source_id} of {table['target']}"
+        for table in shared_tables
+        if table["target"]
+        and _bring_row(source, connection, table["name"], table["key"], source_id, table["target"], apply_it)
+    ]
+
+
+def _bring_row(
+    source: sqlite3.Connection,
+    connection: Connection,
+    table: str,
+    key: str,
+    source_id: str,
+    target: str,
+    apply_it: bool,
+) -> bool:
+    columns = [row[1] for row in source.execute(f"PRAGMA table_info({quote(table)})")]
+    row = source.execute(f"SELECT * FROM {quote(table)} WHERE {quote(key)} = ?", (source_id,)).fetchone()
+    with postgres_errors(f"Bringing the row of {source_id} into {target}"), connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(target), sql.Identifier(key)),
+            (source_id,),
+        )
+        missing = row is not None and cursor.fetchone() is None
+        if missing and apply_it:
+            insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+                identifier(target),
+                sql.SQL(", ").join([sql.Identifier(name) for name in columns]),
+                sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+            )
+            cursor.execute(insert, row)
+        connection.commit()
+    return missing
+
+
+def archive_name(schema_name: str, suffix: str) -> str:
+    """Return the name under which a schema is kept, cut so that the dated suffix always fits."""
+    return f"{schema_name[: MAX_IDENTIFIER_BYTES - len(suffix) - 1]}_{suffix}"
+
+
+def archive(connection: Connection, schema_name: str, kept_as: str) -> None:
+    """Move a tenant schema aside under another name, with all its rows, and forget its load; committed here.
+
+    Raises:
+        PostgresError: The schema cannot be renamed; it is as it was.
+    """
+    try:
+        with postgres_errors(f"Renaming schema {schema_name} to {kept_as}"), connection.cursor() as cursor:
+            cursor.execute(
+                sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(sql.Identifier(schema_name), sql.Identifier(kept_as))
+            )
+            _load_journal.forget(connection, schema_name)
+            connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise

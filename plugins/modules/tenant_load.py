@@ -1,0 +1,225 @@
+#!/usr/bin/python
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tenant_load
+short_description: Copy one profile's rows from a SQLite snapshot into its PostgreSQL schema
+version_added: 1.0.0
+description:
+  - Pairs the tables of the SQLite file with those of the tenant schema, looks at every value that is to travel,
+    and copies the profile's rows with C(COPY), parents before children.
+  - A table is loaded as a whole or not at all, and recorded in the transaction that loaded it, so an interrupted
+    load goes on where it stopped and a second run finds nothing to do.
+  - Values that PostgreSQL could not hold exactly are found before anything is written, and refused by table,
+    column and key.
+  - Rows that no load of this collection accounts for are never deleted; the load is refused instead.
+options:
+  snapshot_sha256:
+    description:
+      - The SHA-256 of the snapshot, as its manifest tells it. The load is refused when the file has another one.
+    type: str
+extends_documentation_fragment:
+  - sxops.pg_cutover.attributes
+  - sxops.pg_cutover.postgres
+  - sxops.pg_cutover.profile
+  - sxops.pg_cutover.tenant_data
+attributes:
+  check_mode:
+    details:
+      - Returns the whole plan, with the number of rows and everything that would be refused. A tenant schema that
+        does not exist yet is planned from the types that SQLite declares.
+seealso:
+  - module: sxops.pg_cutover.tenant_parity
+author:
+  - pg_cutover developers (@sxops)
+"""
+
+EXAMPLES = r"""
+- name: Load a profile from its snapshot
+  sxops.pg_cutover.tenant_load:
+    source_id: assets_1
+    dsn: "{{ vault_admin_dsn }}"
+    sqlite_path: "{{ backup.snapshot.path }}"
+    snapshot_sha256: "{{ backup.snapshot.sha256 }}"
+    shared_tables:
+      - {name: sources, target: public.sources, key: id, columns: [id, label, enabled]}
+"""
+
+RETURN = r"""
+schema_name:
+  description: The schema of the profile.
+  returned: success
+  type: str
+  sample: sx_assets_1
+snapshot_sha256:
+  description: The SHA-256 of the loaded file.
+  returned: success, not in check mode
+  type: str
+  sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+tables:
+  description: The tables in load order.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    table:
+      description: The table in the SQLite file.
+      type: str
+    target:
+      description: The table in the tenant schema.
+      type: str
+    action:
+      description: V(load), V(keep) when the same rows are there already, V(replace) when those of an earlier
+        load are and nobody changed them.
+      type: str
+    rows:
+      description: How many rows the profile has in it.
+      type: int
+    duration_ms:
+      description: How long its load took, in milliseconds; 0 for V(keep) and in check mode.
+      type: int
+    columns:
+      description: How every column travels, C(name) (C(declared)) to C(name) (C(declared)).
+      type: list
+      elements: str
+  sample:
+    - {table: videos, target: videos, action: load, rows: 20000, duration_ms: 900, columns: ["id (TEXT) to id (text)"]}
+left_out:
+  description: What does not travel, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {table: sources, reason: "shared by all profiles, compared by named columns only"}
+rows:
+  description: How many rows the profile has in all tables together.
+  returned: success
+  type: int
+  sample: 22000
+planned_only:
+  description: Whether the tenant schema does not exist yet, so that the plan rests on SQLite's declared types.
+  returned: success
+  type: bool
+  sample: false
+findings:
+  description: The values that cannot travel.
+  returned: failure because of the data
+  type: list
+  elements: dict
+duration_ms:
+  description: How long the load took, in milliseconds.
+  returned: success
+  type: int
+  sample: 2100
+error:
+  description: The kind of failure, one word.
+  returned: failure
+  type: str
+  sample: data_refused
+"""
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
+    _bulk_load,
+    _census,
+    _postgres_store,
+)
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
+    postgres_options,
+    profile_options,
+    tenant_data_options,
+)
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
+
+
+def load(module: AnsibleModule) -> dict[str, t.Any]:
+    """Plan the load, look at the data, and copy what is not there yet."""
+    started = time.monotonic()
+    params = module.params
+    with open_stores(params, plan_only=module.check_mode) as stores:
+        stores.plan.refuse()
+        rows, findings = {}, []
+        for plan in stores.plan.tables:
+            rows[plan.source], found = _census.take_census(stores.source, plan, stores.profile.source_id)
+            findings += found
+        _census.refuse(findings)
+        if stores.planned_only:
+            actions = dict.fromkeys((plan.target for plan in stores.plan.tables), _bulk_load.LOAD)
+        else:
+            actions = _bulk_load.decide(
+                stores.source,
+                stores.connection,
+                stores.plan.tables,
+                stores.profile.schema_name,
+                stores.profile.source_id,
+            )
+        result = _describe(stores, rows, actions)
+        if not module.check_mode:
+            result["snapshot_sha256"] = _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
+            _apply(stores, actions, result)
+    result["duration_ms"] = round((time.monotonic() - started) * 1000)
+    return result
+
+
+def _describe(stores: Stores, rows: dict[str, int], actions: dict[str, str]) -> dict[str, t.Any]:
+    tables = [
+        {
+            "table": plan.source,
+            "target": plan.target,
+            "action": actions[plan.target],
+            "rows": rows[plan.source],
+            "duration_ms": 0,
+            "columns": [
+                f"{column.source} ({column.source_type}) to {column.target} ({column.target_type})"
+                for column in plan.columns
+            ],
+        }
+        for plan in stores.plan.tables
+    ]
+    todo = {table["target"]: table["rows"] for table in tables if table["action"] != _bulk_load.KEEP}
+    return {
+        "changed": bool(todo),
+        "schema_name": stores.profile.schema_name,
+        "tables": tables,
+        "left_out": [{"table": name, "reason": reason} for name, reason in stores.plan.left_out],
+        "rows": sum(rows.values()),
+        "planned_only": stores.planned_only,
+        "diff": {"before": {"rows to load": todo}, "after": {"rows to load": {}}},
+    }
+
+
+def _apply(stores: Stores, actions: dict[str, str], result: dict[str, t.Any]) -> None:
+    schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
+    digest = result["snapshot_sha256"]
+    _postgres_store.try_profile_lock(stores.connection, source_id)
+    if _bulk_load.REPLACE in actions.values():
+        _bulk_load.clear(stores.connection, stores.plan.tables, schema_name)
+    for plan, table in zip(stores.plan.tables, result["tables"]):
+        if actions[plan.target] != _bulk_load.KEEP:
+            done = _bulk_load.load_table(stores.source, stores.connection, plan, schema_name, source_id, digest)
+            table["rows"], table["duration_ms"] = done.rows, done.duration_ms
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **postgres_options(),
+            **profile_options(),
+            **tenant_data_options(),
+            "snapshot_sha256": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    run(module, load)
+
+
+if __name__ == "__main__":
+    main()

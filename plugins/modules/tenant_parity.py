@@ -1,0 +1,168 @@
+#!/usr/bin/python
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tenant_parity
+short_description: Prove that a profile's rows are the same in SQLite and in PostgreSQL
+version_added: 1.0.0
+description:
+  - Reads both stores again and compares every row of every table of the profile, whatever any loader reported.
+  - On a difference it names the rows by key (the first 20 per table) and the columns that differ.
+  - Also checks unique keys, orphans, sequences, ordered slices, samples, rows of other profiles in the tenant
+    schema, and the named columns of shared tables.
+  - Changes nothing.
+options:
+  mode:
+    description:
+      - V(full) compares every value of every row.
+      - V(keys) compares the identifying columns only, V(counts) only the numbers of rows. Both can fail, but their
+        best verdict is V(not_verified).
+    type: str
+    choices: [full, keys, counts]
+    default: full
+  fail_on_open:
+    description: Whether the task fails unless every check has passed.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - sxops.pg_cutover.attributes
+  - sxops.pg_cutover.postgres
+  - sxops.pg_cutover.profile
+  - sxops.pg_cutover.tenant_data
+attributes:
+  check_mode:
+    details: Does the same in check mode, because it only reads.
+  diff_mode:
+    support: N/A
+    details: Nothing is ever changed.
+seealso:
+  - module: sxops.pg_cutover.tenant_load
+author:
+  - pg_cutover developers (@sxops)
+"""
+
+EXAMPLES = r"""
+- name: Prove that every row of the snapshot arrived
+  sxops.pg_cutover.tenant_parity:
+    source_id: assets_1
+    dsn: "{{ vault_admin_dsn }}"
+    sqlite_path: "{{ backup.snapshot.path }}"
+    shared_tables:
+      - {name: sources, target: public.sources, key: id, columns: [id, label, enabled]}
+"""
+
+RETURN = r"""
+verdict:
+  description: V(passed) when every check passed, V(failed) when one failed, else V(not_verified).
+  returned: always
+  type: str
+  sample: passed
+checks:
+  description: Every check with what was expected and what was observed.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: rows of videos
+      verdict: passed
+      expected: {rows: 20000, missing: 0, extra: 0, different: 0}
+      observed: {rows: 20000, missing: 0, extra: 0, different: 0}
+      message: ""
+tables:
+  description: The comparison of every table.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    table:
+      description: The table.
+      type: str
+    verdict:
+      description: Its verdict.
+      type: str
+    sqlite_rows:
+      description: The profile's rows in SQLite.
+      type: int
+    postgres_rows:
+      description: All rows of the tenant's table.
+      type: int
+    missing:
+      description: Rows that are only in SQLite; at least so many where RV(tables[].complete) is false.
+      type: int
+    extra:
+      description: Rows that are only in PostgreSQL.
+      type: int
+    different:
+      description: Rows with one key and different values.
+      type: int
+    complete:
+      description: Whether every differing row was looked at.
+      type: bool
+    first_differences:
+      description: The first rows that differ, by key, and their columns.
+      type: list
+      elements: dict
+rows:
+  description: How many rows of SQLite were compared.
+  returned: always
+  type: int
+  sample: 22000
+duration_ms:
+  description: How long the comparison took, in milliseconds.
+  returned: always
+  type: int
+  sample: 800
+error:
+  description: The kind of failure, one word.
+  returned: failure
+  type: str
+  sample: parity_failed
+"""
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import _parity_run
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
+    postgres_options,
+    profile_options,
+    tenant_data_options,
+)
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._parity import MODES
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import open_stores
+
+
+def prove(module: AnsibleModule) -> dict[str, t.Any]:
+    """Compare the two stores, and fail unless every check passed."""
+    started = time.monotonic()
+    with open_stores(module.params) as stores:
+        stores.plan.refuse()
+        outcome = _parity_run.compare_stores(stores, module.params["shared_tables"], module.params["mode"])
+    result = {**outcome.as_dict(), "duration_ms": round((time.monotonic() - started) * 1000)}
+    if module.params["fail_on_open"]:
+        outcome.refuse(stores.profile.source_id, result)
+    return {"changed": False, **result}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **postgres_options(),
+            **profile_options(),
+            **tenant_data_options(),
+            "mode": {"type": "str", "choices": list(MODES), "default": "full"},
+            "fail_on_open": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    run(module, prove)
+
+
+if __name__ == "__main__":
+    main()
