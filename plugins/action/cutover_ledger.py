@@ -100,7 +100,7 @@ class ActionModule(ActionBase):
         arguments = {**self._task.args, "holder": here}
         named = arguments.pop("take_over", None)
         answer = self._call(arguments, task_vars)
-        if answer.get("failed") and answer.get("error") == "lock_held":
+        if answer.get("error") == "lock_held":
             alive = liveness(answer.get("holder") or {}, here)
             if alive == ALIVE:
                 pid = answer["holder"]["pid"]

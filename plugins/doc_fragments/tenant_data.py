@@ -21,8 +21,8 @@ options:
     default: source_id
   shared_tables:
     description:
-      - Tables that belong to all profiles. They are no part of a tenant schema, are never loaded, and are
-        compared by named columns of the profile's own row only, because applications touch them all the time.
+      - Tables that belong to all profiles. They are no part of a tenant schema and are never loaded as a whole,
+        because applications touch them all the time. Only the profile's own row counts, by its named columns.
     type: list
     elements: dict
     default: []
@@ -39,7 +39,7 @@ options:
         type: str
         required: true
       columns:
-        description: The columns to compare.
+        description: The columns that count beside the key.
         type: list
         elements: str
         default: []

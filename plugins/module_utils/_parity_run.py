@@ -11,13 +11,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from . import _shared_rows
 from ._errors import ParityFailed
 from ._parity import TableParity, compare_table
 from ._parity_checks import check_table
-from ._postgres_store import identifier, postgres_errors
-from ._psycopg2 import sql
-from ._sqlite_store import quote, reading
-from ._verdict import NOT_VERIFIED, PASSED, Check, compare, describe, not_verified, open_checks, overall
+from ._verdict import NOT_VERIFIED, PASSED, Check, describe, not_verified, open_checks, overall
 
 if t.TYPE_CHECKING:
     from ._tenant_stores import Stores
@@ -77,37 +75,6 @@ def compare_stores(stores: Stores, shared_tables: t.Sequence[t.Mapping[str, t.An
         for table in plan.tables:
             columns = stores.targets[table.target].columns
             checks += check_table(source, connection, table, schema_name, source_id, columns)
-        checks += [_shared_row(stores, shared) for shared in shared_tables if shared["target"]]
+        checks += [row.as_check() for row in _shared_rows.read(source, connection, shared_tables, source_id)]
     connection.rollback()
     return ParityRun(tuple(tables), tuple(checks))
-
-
-def _shared_row(stores: Stores, shared: t.Mapping[str, t.Any]) -> Check:
-    columns = shared["columns"] or [shared["key"]]
-    source_id = stores.profile.source_id
-    with reading(stores.source, f"reading table {shared['name']}"):
-        ours = stores.source.execute(
-            f"SELECT {', '.join(map(quote, columns))} FROM {quote(shared['name'])} WHERE {quote(shared['key'])} = ?",
-            (source_id,),
-        ).fetchall()
-    statement = sql.SQL("SELECT {} FROM {} WHERE {} = %s").format(
-        sql.SQL(", ").join([sql.Identifier(name) for name in columns]),
-        identifier(shared["target"]),
-        sql.Identifier(shared["key"]),
-    )
-    with postgres_errors(f"Reading {shared['target']}"), stores.connection.cursor() as cursor:
-        cursor.execute(statement, (source_id,))
-        theirs = cursor.fetchall()
-    expected = [dict(zip(columns, map(_as_text, row))) for row in ours]
-    observed = [dict(zip(columns, map(_as_text, row))) for row in theirs]
-    name = f"row of {source_id} in {shared['target']}"
-    if not ours:
-        return not_verified(name, f"{shared['name']} in SQLite has no row for it")
-    return compare(name, expected, observed)
-
-
-def _as_text(value: t.Any) -> t.Any:
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    # SQLite keeps a boolean as 0 or 1 whatever the application declared in PostgreSQL.
-    return int(value) if isinstance(value, bool) else value

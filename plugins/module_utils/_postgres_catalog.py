@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import typing as t
 
-from ._errors import BackupError, ProfileError
+from ._errors import BackupError, PostgresError, ProfileError
 from ._postgres_store import identifier, postgres_errors, relation_exists, schema_exists
 from ._profile import Profile, refuse_collision
 from ._psycopg2 import sql
@@ -21,6 +22,8 @@ if t.TYPE_CHECKING:
     from ._psycopg2 import Connection
 
 Name = tuple[str, str]  # schema, table
+
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +55,32 @@ def read_contents(connection: Connection, schema: str | None) -> Contents:
     """
     with postgres_errors("Reading the catalog"), connection.cursor() as cursor:
         cursor.execute(_TABLES, {"schema": schema})
-        rows = cursor.fetchall()
+        tables = tuple((str(namespace), str(table)) for namespace, table in cursor.fetchall())
         exists = schema is None or schema_exists(connection, schema)
-    return Contents(exists, tuple((row[0], row[1]) for row in rows), sum(int(row[2]) for row in rows))
+    size = 0
+    for namespace, table in tables:
+        with _naming_locks(f"Measuring table {namespace}.{table}"), connection.cursor() as cursor:
+            name = sql.Identifier(namespace, table).as_string(connection)
+            cursor.execute("SELECT pg_total_relation_size(%s::regclass)", (name,))
+            row = cursor.fetchone()
+            size += int(row[0]) if row else 0
+    return Contents(exists, tables, size)
+
+
+@contextlib.contextmanager
+def _naming_locks(doing: str) -> t.Iterator[None]:
+    try:
+        with postgres_errors(doing):
+            yield
+    except PostgresError as error:
+        if error.facts.get("sqlstate") != _LOCK_NOT_AVAILABLE:
+            raise
+        raise PostgresError(
+            error.what,
+            "another session holds a lock on it",
+            "See which one in pg_locks and pg_stat_activity, let it finish, or give a longer lock_timeout.",
+            **error.facts,
+        ) from error
 
 
 def count_tables(connection: Connection, tables: t.Iterable[Name]) -> dict[Name, int]:
@@ -62,7 +88,7 @@ def count_tables(connection: Connection, tables: t.Iterable[Name]) -> dict[Name,
     counts = {}
     with connection.cursor() as cursor:
         for schema, table in tables:
-            with postgres_errors(f"Counting the rows of {schema}.{table}"):
+            with _naming_locks(f"Counting the rows of {schema}.{table}"):
                 cursor.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(schema, table)))
                 row = cursor.fetchone()
             counts[schema, table] = int(row[0]) if row else 0
@@ -89,7 +115,7 @@ def read_registry(
                 continue
             if table == registry_table:
                 _refuse_other_mapping(connection, profile, table)
-            with postgres_errors(f"Reading the rows of {profile.source_id} in {table}"):
+            with _naming_locks(f"Reading the rows of {profile.source_id} in {table}"):
                 key = _key_column(connection, table, keys)
                 query = "SELECT row_to_json(t)::text FROM {} t WHERE t.{}::text = %s ORDER BY 1"
                 cursor.execute(sql.SQL(query).format(identifier(table), sql.Identifier(key)), (profile.source_id,))
@@ -114,7 +140,7 @@ def _key_column(connection: Connection, table: str, candidates: tuple[str, ...])
 
 
 def _refuse_other_mapping(connection: Connection, profile: Profile, table: str) -> None:
-    with postgres_errors(f"Reading {table}"), connection.cursor() as cursor:
+    with _naming_locks(f"Reading {table}"), connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT source_id, schema_name FROM {}").format(identifier(table)))
         mapped = {str(source_id): str(schema) for source_id, schema in cursor.fetchall()}
     refuse_collision(profile, mapped)
@@ -143,7 +169,7 @@ def read_environment(connection: Connection) -> dict[str, t.Any]:
 
 
 _TABLES = """
-SELECT n.nspname, c.relname, pg_total_relation_size(c.oid)
+SELECT n.nspname, c.relname
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'r' AND c.relpersistence <> 't'

@@ -18,15 +18,7 @@ import pathlib
 import shutil
 import typing as t
 
-from ._backup_folder import (
-    DiskUsage,
-    create,
-    new_snapshot_id,
-    private_file,
-    seal,
-    timestamp,
-    utc_now,
-)
+from ._backup_folder import DiskUsage, create, new_snapshot_id, private_file, seal, timestamp, utc_now
 from ._jsonl_export import count_rows
 from ._manifest import BackupFile, Snapshot, TableCount, verify_files
 from ._postgres_archive import archive_checks

@@ -286,7 +286,7 @@ def differing(before: StoredRow | None, now: StoredRow | None) -> list[str]:
 
 
 def _identical(left: t.Any, right: t.Any) -> bool:
-    return type(left) is type(right) and (left == right or (left != left and right != right))
+    return type(left) is type(right) and bool(left == right)
 
 
 def _only(rows: list[StoredRow], table: str, where: Row) -> StoredRow | None:

@@ -90,7 +90,9 @@ def _value(match: re.Match[str], rows: t.Mapping[str, Row], source_id: str | Non
     name, column = match.group(1), match.group(2)
     if name is None:
         if source_id is None:
-            raise BadInput("{source_id} cannot be filled", "no source_id was given", "Give source_id.")
+            raise BadInput(
+                "A placeholder for the source_id cannot be filled", "no source_id was given", "Give source_id."
+            )
         return source_id
     return _column(rows, name, column)
 

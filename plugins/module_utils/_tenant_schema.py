@@ -17,11 +17,8 @@ from ._postgres_store import BOOKKEEPING_SCHEMA, identifier, postgres_errors
 from ._profile import MAX_IDENTIFIER_BYTES, Profile, refuse_collision
 from ._psycopg2 import sql
 from ._schema_translation import Statement, translate
-from ._sqlite_store import quote
 
 if t.TYPE_CHECKING:
-    import sqlite3
-
     from ._psycopg2 import Connection
     from ._sqlite_store import Catalog
 
@@ -206,64 +203,6 @@ def apply(connection: Connection, plan: SchemaPlan) -> None:
     except BaseException:
         connection.rollback()
         raise
-
-
-def bring_shared_rows(
-    source: sqlite3.Connection,
-    connection: Connection,
-    shared_tables: t.Sequence[t.Mapping[str, t.Any]],
-    source_id: str,
-    *,
-    apply_it: bool,
-) -> list[str]:
-    """Bring the profile's row of every shared table over where PostgreSQL has none; return what was missing.
-
-    Committed at once: applications lock such a table on every request, so nothing of ours may stay open in it.
-
-    Args:
-        source: The SQLite file.
-        connection: The session of the administrator.
-        shared_tables: As in L(_options.tenant_data_options); those without a target are passed over.
-        source_id: The profile.
-        apply_it: False to say only what is missing.
-
-    Raises:
-        PostgresError: A row cannot be written.
-    """
-    return [
-        f"row {source_id} of {table['target']}"
-        for table in shared_tables
-        if table["target"]
-        and _bring_row(source, connection, table["name"], table["key"], source_id, table["target"], apply_it)
-    ]
-
-
-def _bring_row(
-    source: sqlite3.Connection,
-    connection: Connection,
-    table: str,
-    key: str,
-    source_id: str,
-    target: str,
-    apply_it: bool,
-) -> bool:
-    columns = [row[1] for row in source.execute(f"PRAGMA table_info({quote(table)})")]
-    row = source.execute(f"SELECT * FROM {quote(table)} WHERE {quote(key)} = ?", (source_id,)).fetchone()
-    with postgres_errors(f"Bringing the row of {source_id} into {target}"), connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(target), sql.Identifier(key)),
-            (source_id,),
-        )
-        missing = row is not None and cursor.fetchone() is None
-        if missing and apply_it:
-            insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-                identifier(target),
-                sql.SQL(", ").join([sql.Identifier(name) for name in columns]),
-                sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
-            )
-            cursor.execute(insert, row)
-        connection.commit()
-    return missing
 
 
 def archive_name(schema_name: str, suffix: str) -> str:

@@ -36,7 +36,7 @@ options:
     description:
       - Name of the snapshot. By default the instant in UTC, such as V(20261121T101500.123456Z).
       - When a snapshot of that name and of the same scope exists, its digests are checked again and it is returned
-        with RV(changed=false). One that no longer verifies fails the task and is never overwritten.
+        unchanged. One that no longer verifies fails the task and is never overwritten.
       - With O(state=verified), the snapshot to check. By default the newest one of the same scope.
     type: str
   scope:
@@ -139,12 +139,12 @@ snapshot:
     folder:
       description: Its folder.
       returned: always
-      type: path
+      type: str
       sample: /srv/sx/backups/postgres/20261121T101500.123456Z
     path:
       description: The archive, or the registry rows when the schema did not exist.
       returned: not in check mode
-      type: path
+      type: str
       sample: /srv/sx/backups/postgres/20261121T101500.123456Z/tenant.dump
     sha256:
       description: SHA-256 of RV(snapshot.path).
@@ -164,7 +164,7 @@ snapshot:
     manifest_path:
       description: Its manifest.
       returned: always
-      type: path
+      type: str
       sample: /srv/sx/backups/postgres/20261121T101500.123456Z/manifest.json
     subject:
       description: What it is a snapshot of.

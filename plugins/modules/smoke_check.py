@@ -32,7 +32,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - Round trips leave the row as it was, so RV(changed) is false; it is true only when a row was put back that an
+      - Round trips leave the row as it was, so C(changed) is false; it is true only when a row was put back that an
         interrupted run had left changed, or when putting back did not work.
 options:
   base_url:

@@ -40,7 +40,7 @@ options:
     description:
       - Name of the snapshot. By default the instant in UTC, such as V(20261121T101500.123456Z).
       - When a snapshot of that name and of the same file exists, its digests are checked again and it is returned
-        with RV(changed=false). One that no longer verifies fails the task and is never overwritten.
+        unchanged. One that no longer verifies fails the task and is never overwritten.
       - With O(state=verified), the snapshot to check. By default the newest one of O(sqlite_path).
     type: str
   source_id:
@@ -127,12 +127,12 @@ snapshot:
     folder:
       description: Its folder.
       returned: always
-      type: path
+      type: str
       sample: /srv/sx/backups/sqlite/20261121T101500.123456Z
     path:
       description: The copied database.
       returned: not in check mode
-      type: path
+      type: str
       sample: /srv/sx/backups/sqlite/20261121T101500.123456Z/sx_obsidian.db
     sha256:
       description: SHA-256 of the copied database.
@@ -152,7 +152,7 @@ snapshot:
     manifest_path:
       description: Its manifest.
       returned: always
-      type: path
+      type: str
       sample: /srv/sx/backups/sqlite/20261121T101500.123456Z/manifest.json
     subject:
       description: What it is a snapshot of.

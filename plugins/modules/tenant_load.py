@@ -17,6 +17,7 @@ description:
   - Values that PostgreSQL could not hold exactly are found before anything is written, and refused by table,
     column and key.
   - Rows that no load of this collection accounts for are never deleted; the load is refused instead.
+  - The named columns of the profile's own row in a shared table are brought over as well.
 options:
   snapshot_sha256:
     description:
@@ -88,6 +89,12 @@ tables:
       elements: str
   sample:
     - {table: videos, target: videos, action: load, rows: 20000, duration_ms: 900, columns: ["id (TEXT) to id (text)"]}
+shared_rows:
+  description: What is done to the profile's own row in tables that all profiles share; nothing for equal rows.
+  returned: success
+  type: list
+  elements: str
+  sample: [update row assets_1 of public.sources]
 left_out:
   description: What does not travel, and why.
   returned: success
@@ -130,6 +137,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _bulk_load,
     _census,
     _postgres_store,
+    _shared_rows,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
@@ -161,15 +169,25 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
                 stores.profile.schema_name,
                 stores.profile.source_id,
             )
-        result = _describe(stores, rows, actions)
+        # Before the application's own bootstrap there may be no such table yet.
+        shared = [] if stores.planned_only else _read_shared(stores, params["shared_tables"])
+        result = _describe(stores, rows, actions, shared)
         if not module.check_mode:
             result["snapshot_sha256"] = _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
-            _apply(stores, actions, result)
+            _apply(stores, actions, shared, result)
     result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result
 
 
-def _describe(stores: Stores, rows: dict[str, int], actions: dict[str, str]) -> dict[str, t.Any]:
+def _read_shared(stores: Stores, shared_tables: list[dict[str, t.Any]]) -> list[_shared_rows.SharedRow]:
+    rows = _shared_rows.read(stores.source, stores.connection, shared_tables, stores.profile.source_id)
+    stores.connection.rollback()
+    return rows
+
+
+def _describe(
+    stores: Stores, rows: dict[str, int], actions: dict[str, str], shared: list[_shared_rows.SharedRow]
+) -> dict[str, t.Any]:
     tables = [
         {
             "table": plan.source,
@@ -185,10 +203,12 @@ def _describe(stores: Stores, rows: dict[str, int], actions: dict[str, str]) -> 
         for plan in stores.plan.tables
     ]
     todo = {table["target"]: table["rows"] for table in tables if table["action"] != _bulk_load.KEEP}
+    shared_actions = [row.action for row in shared if row.action]
     return {
-        "changed": bool(todo),
+        "changed": bool(todo or shared_actions),
         "schema_name": stores.profile.schema_name,
         "tables": tables,
+        "shared_rows": shared_actions,
         "left_out": [{"table": name, "reason": reason} for name, reason in stores.plan.left_out],
         "rows": sum(rows.values()),
         "planned_only": stores.planned_only,
@@ -196,7 +216,12 @@ def _describe(stores: Stores, rows: dict[str, int], actions: dict[str, str]) -> 
     }
 
 
-def _apply(stores: Stores, actions: dict[str, str], result: dict[str, t.Any]) -> None:
+def _apply(
+    stores: Stores,
+    actions: dict[str, str],
+    shared: list[_shared_rows.SharedRow],
+    result: dict[str, t.Any],
+) -> None:
     schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
     digest = result["snapshot_sha256"]
     _postgres_store.try_profile_lock(stores.connection, source_id)
@@ -206,6 +231,7 @@ def _apply(stores: Stores, actions: dict[str, str], result: dict[str, t.Any]) ->
         if actions[plan.target] != _bulk_load.KEEP:
             done = _bulk_load.load_table(stores.source, stores.connection, plan, schema_name, source_id, digest)
             table["rows"], table["duration_ms"] = done.rows, done.duration_ms
+    _shared_rows.bring(stores.connection, shared)
 
 
 def main() -> None:

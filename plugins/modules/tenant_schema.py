@@ -158,7 +158,7 @@ def _present(module: AnsibleModule, connection: t.Any, profile: Profile) -> dict
     mapped = _tenant_schema.known_mappings(connection, params["registry_table"])
     _tenant_schema.check_mapping(profile, mapped, params["known_profiles"])
     with contextlib.ExitStack() as stack:
-        source = catalog = None
+        catalog = None
         names: list[str] = []
         if params["tables"] == "translate":
             source = stack.enter_context(contextlib.closing(_sqlite_store.open_readonly(params["sqlite_path"])))
@@ -177,10 +177,6 @@ def _present(module: AnsibleModule, connection: t.Any, profile: Profile) -> dict
         if not module.check_mode:
             _postgres_store.try_profile_lock(connection, profile.source_id)
             _tenant_schema.apply(connection, plan)
-        if source is not None:
-            actions += _tenant_schema.bring_shared_rows(
-                source, connection, params["shared_tables"], profile.source_id, apply_it=not module.check_mode
-            )
     return {
         "changed": bool(actions),
         "schema_name": profile.schema_name,

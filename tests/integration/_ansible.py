@@ -50,6 +50,7 @@ def home() -> pathlib.Path:
     namespace = folder / "collections" / "ansible_collections" / "sxops"
     namespace.mkdir(parents=True)
     (namespace / "pg_cutover").symlink_to(ROOT, target_is_directory=True)
+    (folder / "ansible.cfg").touch()
     (folder / "callbacks").mkdir()
     shutil.copy(pathlib.Path(__file__).with_name("_results_callback.py"), folder / "callbacks/pg_cutover_results.py")
     return folder
@@ -63,7 +64,7 @@ def environment(**more: str) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "HOME": str(private),
         "ANSIBLE_HOME": str(private / "ansible"),
-        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_CONFIG": str(private / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(private / "collections"),
         "ANSIBLE_LOCAL_TEMP": str(private / "local_tmp"),
         "ANSIBLE_REMOTE_TEMP": str(private / "remote_tmp"),
@@ -99,7 +100,7 @@ def run_module(
     diff: bool = False,
     python: str | None = None,
 ) -> dict[str, t.Any]:
-    """Run one module on this machine and return its result, also when it failed.
+    """Run one module on this machine and return its result, C(failed) and C(msg) included when it failed.
 
     Args:
         name: The module; without a dot it is one of this collection.
@@ -108,20 +109,25 @@ def run_module(
         diff: Diff mode.
         python: The interpreter that plays the managed host's; this one when None.
     """
-    full_name = name if "." in name else f"sxops.pg_cutover.{name}"
-    play = [
-        {
-            "name": "One task",
-            "hosts": "localhost",
-            "gather_facts": False,
-            "tasks": [{"name": "It", full_name: dict(args)}],
-        }
+    return run_modules([(name, args)], check=check, diff=diff, python=python)[0]
+
+
+def run_modules(
+    calls: t.Sequence[tuple[str, t.Mapping[str, t.Any]]],
+    check: bool = False,
+    diff: bool = False,
+    python: str | None = None,
+) -> list[dict[str, t.Any]]:
+    """Run several modules in one ansible-playbook (starting one takes a second), failures included."""
+    tasks = [
+        {"name": f"Call {number}", name if "." in name else f"sxops.pg_cutover.{name}": dict(args)}
+        for number, (name, args) in enumerate(calls)
     ]
+    play = [{"name": "Calls", "hosts": "localhost", "gather_facts": False, "ignore_errors": True, "tasks": tasks}]
     variables = {"ansible_python_interpreter": python} if python else {}
     done = run_playbook(json.dumps(play), variables=variables, check=check, diff=diff)
-    assert len(done.tasks) == 1, f"{done.process.stdout}\n{done.process.stderr}"
-    result: dict[str, t.Any] = done.tasks[0]["result"]
-    return result
+    assert len(done.tasks) == len(calls), f"{done.process.stdout}\n{done.process.stderr}"
+    return [found["result"] for found in done.tasks]
 
 
 def command_for(

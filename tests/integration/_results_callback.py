@@ -34,6 +34,7 @@ class CallbackModule(CallbackBase):
         task = result.task if hasattr(result, "task") else result._task
         host = result.host if hasattr(result, "host") else result._host
         content = dict(result.result if hasattr(result, "result") else result._result)
+        content.setdefault("failed", outcome in ("failed", "ignored", "unreachable"))
         self._tell(task=task.get_name(), action=task.action, host=host.get_name(), outcome=outcome, result=content)
 
     def v2_runner_on_ok(self, result: t.Any) -> None:

@@ -149,6 +149,7 @@ def test_seed_is_deterministic_and_awkward(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+@pytest.mark.slow
 def test_down_leaves_nothing_running_and_up_resumes(tmp_path: Path) -> None:
     home_before = sorted(entry.name for entry in Path.home().iterdir())
     one = Stack(tmp_path / "a stack's folder")
@@ -199,6 +200,7 @@ def test_up_finishes_what_a_failed_one_began(tmp_path: Path, monkeypatch: pytest
         broken.down(purge=True)
 
 
+@pytest.mark.slow
 def test_a_service_that_cannot_start_is_explained(tmp_path: Path) -> None:
     broken = Stack(tmp_path / "state")
     broken.up(items=20, profiles=["only"])

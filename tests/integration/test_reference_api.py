@@ -330,8 +330,9 @@ class TestSqliteLocks:
             f" BEGIN SELECT RAISE({action}, 'fenced'); END",
         )
 
+    @pytest.mark.slow
     def test_raise_abort_takes_the_file_down(self, start_api: ApiFactory, seeded: Path) -> None:
-        api = start_api(SX_DB_PATH=str(seeded), SX_API_ERROR_LINGER_SECONDS="11")
+        api = start_api(SX_DB_PATH=str(seeded), SX_API_ERROR_LINGER_SECONDS="13")
         item_id, other = first_item(api), first_item(api.as_source("assets_2"))
         self.fence(seeded, "ABORT")
         answer = api.put(f"/items/{item_id}/meta", {"rating": 1})
@@ -346,7 +347,7 @@ class TestSqliteLocks:
             connection.execute("DROP TRIGGER fence")
         assert api.as_source("assets_2").get(f"/items/{other}").status == 500
         assert api.request_log()[-1]["error_code"] == "HTTP_500"
-        time.sleep(max(0.0, 11.5 - (time.monotonic() - failed)))
+        time.sleep(max(0.0, 13.5 - (time.monotonic() - failed)))
         rows(seeded, "DROP TRIGGER fence")
         assert api.put(f"/items/{item_id}/meta", {"rating": 1}).status == 200
 
@@ -375,6 +376,7 @@ class TestSqliteLocks:
         assert api.put(f"/items/{item_id}/meta", {"rating": 1}).status == 200
         assert rows(seeded, "SELECT COUNT(*) FROM user_meta") == [(0,)]
 
+    @pytest.mark.slow
     def test_a_held_write_lock_delays_health_and_fails_reads(
         self, start_api: ApiFactory, seeded: Path
     ) -> None:

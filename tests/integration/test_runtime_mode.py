@@ -11,9 +11,10 @@ import json
 import pathlib
 import stat
 import typing as t
+import venv
 
 import pytest
-from _ansible import run_module, run_playbook
+from _ansible import run_module, run_modules, run_playbook
 
 ENV = (
     "# settings\nSX_DB_BACKEND_MODE=SQLITE\nexport SX_POSTGRES_DSN='postgresql://sx:0ldhush@db/sx'\nSX_API_PORT=8123\n"
@@ -98,21 +99,19 @@ def test_nothing_secret_is_printed_even_with_full_verbosity(settings_file: pathl
 
 
 @pytest.mark.parametrize("check", [True, False])
-@pytest.mark.parametrize(
-    ("prepare", "error", "message"),
-    [
-        (lambda path: path.unlink(), "settings", "does not exist"),
-        (lambda path: (path.unlink(), path.mkdir()), "settings", "is a folder"),
-        (lambda path: path.write_text(ENV + "SX_DB_BACKEND_MODE=x\n"), "settings", "more than once (lines 2, 5)"),
-    ],
-)
-def test_failures_say_what_and_what_to_do(
-    settings_file: pathlib.Path, prepare: t.Callable[[pathlib.Path], None], error: str, message: str, check: bool
-) -> None:
-    prepare(settings_file)
-    failed = run_module("runtime_mode", arguments(settings_file), check=check)
-    assert failed["failed"] and failed["error"] == error and not failed["changed"]
-    assert str(settings_file) in failed["msg"] and message in failed["msg"]
+def test_failures_say_what_and_what_to_do(settings_file: pathlib.Path, check: bool) -> None:
+    folder, twice = settings_file.with_name("folder"), settings_file.with_name("twice")
+    folder.mkdir()
+    twice.write_text(ENV + "SX_DB_BACKEND_MODE=x\n")
+    cases = {
+        settings_file.with_name("absent"): "does not exist",
+        folder: "is a folder",
+        twice: "more than once (lines 2, 5)",
+    }
+    answers = run_modules([("runtime_mode", arguments(path)) for path in cases], check=check)
+    for (path, message), failed in zip(cases.items(), answers, strict=True):
+        assert failed["failed"] and failed["error"] == "settings" and not failed["changed"]
+        assert str(path) in failed["msg"] and message in failed["msg"]
 
 
 def test_a_value_that_cannot_be_written_is_not_repeated(settings_file: pathlib.Path) -> None:
@@ -146,8 +145,6 @@ def test_yaml_without_its_library_says_what_to_install(tmp_path: pathlib.Path) -
     path = tmp_path / "settings.yaml"
     path.write_text("a: 1\n")
     bare = tmp_path / "bare"
-    import venv
-
     venv.create(bare, with_pip=False)
     failed = run_module(
         "runtime_mode",

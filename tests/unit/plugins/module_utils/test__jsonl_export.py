@@ -39,7 +39,7 @@ def database() -> Any:
     [
         None,
         "",
-        "it's \"quoted\"\n\ttab\\ \u2028 \U0001f600",
+        'it\'s "quoted"\n\ttab\\ \u2028 \U0001f600',
         "nul\0inside",
         '{"$base64":"AA=="}',
         0,

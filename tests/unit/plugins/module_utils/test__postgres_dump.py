@@ -101,7 +101,9 @@ def connection_to(host: str = "10.0.0.2", port: int = 5433, dbname: str = "sx") 
 
 
 def test_no_secret_is_in_the_address_and_the_host_is_the_one_that_answered() -> None:
-    params = {"dsn": "postgresql+psycopg2://u:p%40ss'%20w@10.0.0.1,10.0.0.2:5432,5433/sx?target_session_attrs=read-write"}
+    params = {
+        "dsn": "postgresql+psycopg2://u:p%40ss'%20w@10.0.0.1,10.0.0.2:5432,5433/sx?target_session_attrs=read-write"
+    }
     where = child_address(params, connection_to())
     assert where.environment["PGPASSWORD"] == "p@ss' w"
     assert "p@ss" not in where.conninfo
@@ -211,4 +213,6 @@ def test_a_name_is_not_taken_for_the_beginning_of_another() -> None:
 
 
 def test_registry_lines_name_their_table() -> None:
-    assert RegistryRows('public."odd', True, ('{"id":"a"}',)).lines() == ['{"table": "public.\\"odd", "row": {"id":"a"}}']
+    assert RegistryRows('public."odd', True, ('{"id":"a"}',)).lines() == [
+        '{"table": "public.\\"odd", "row": {"id":"a"}}'
+    ]

@@ -300,7 +300,10 @@ def test_placeholders_keep_types_and_are_quoted_in_paths():
 
 
 def test_parameters_are_bound_outside_quotes_only():
-    query = "SELECT ':source_id', \"a:b.c\", x::text -- :source_id\n FROM t WHERE a LIKE '%y' AND b = :source_id AND c=:one.id"
+    query = (
+        "SELECT ':source_id', \"a:b.c\", x::text -- :source_id\n"
+        " FROM t WHERE a LIKE '%y' AND b = :source_id AND c=:one.id"
+    )
     text, values = bind(query, {"one": {"id": 5}}, "s", mark="%s", percent="%%")
     assert values == ["s", 5]
     assert text.endswith("a LIKE '%%y' AND b = %s AND c=%s") and "':source_id'" in text and "x::text" in text
@@ -559,7 +562,7 @@ def test_no_put_back_possible_keeps_the_original(world):
         db.execute("DROP TRIGGER stuck")
     result = world.smoke(trip())
     assert result["verdict"] == "passed" and result["changed"] is True
-    assert [check["name"] for check in result["checks"]][0].startswith("put back what an interrupted")
+    assert result["checks"][0]["name"].startswith("put back what an interrupted")
     assert world.untouched()
 
 

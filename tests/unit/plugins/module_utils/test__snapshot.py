@@ -58,6 +58,10 @@ def source_of(path: Path, **options: Any) -> SqliteSource:
     return SqliteSource(path, **{"source_id": "a", "busy_timeout_s": 0.3, **options})
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -80,10 +84,10 @@ def test_a_snapshot_has_its_rows_its_digest_and_its_manifest(store: Path, tmp_pa
     assert taken.details["profiles"] == {"a": {"videos": 300, "notes": 10}, "b": {"videos": 20, "notes": 10}}
     assert overall(taken.checks) == PASSED
     assert steps[-1][0] == steps[-1][1] == taken.details["page_count"]
-    assert sorted(os.listdir(dest / "s1")) == ["manifest.json", "notes.jsonl", "sx_store.db"]
+    assert names_in(dest / "s1") == ["manifest.json", "notes.jsonl", "sx_store.db"]
     assert {path.stat().st_mode & 0o777 for path in (dest / "s1").iterdir()} == {0o400}
     assert {path.stat().st_mode & 0o777 for path in (dest, dest / "s1")} == {0o700}
-    assert os.listdir(dest) == ["s1"]
+    assert names_in(dest) == ["s1"]
     with closing(sqlite3.connect(f"file:{taken.path}?mode=ro", uri=True)) as copy:
         assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert copy.execute("SELECT * FROM settings").fetchall() == [("only in the WAL",)]
@@ -200,7 +204,7 @@ def test_a_failure_halfway_leaves_older_snapshots_and_nothing_else(
     with pytest.raises(ZeroDivisionError):
         take(source_of(store), tmp_path / "fresh", "new")
     assert tree(dest) == before
-    assert os.listdir(dest) == ["old"]
+    assert names_in(dest) == ["old"]
     assert not (tmp_path / "fresh").exists()
 
 
@@ -213,8 +217,8 @@ def test_what_a_killed_run_left_is_removed_but_not_what_is_being_written(store: 
     assert lock is not None
     try:
         take(source_of(store), dest, "s1")
-        assert sorted(os.listdir(dest)) == [".busy.partial", "s1"]
-        assert sorted(os.listdir(dest / "s1")) == ["manifest.json", "sx_store.db"]
+        assert names_in(dest) == [".busy.partial", "s1"]
+        assert names_in(dest / "s1") == ["manifest.json", "sx_store.db"]
         with pytest.raises(LockHeld, match="being written"):
             take(source_of(store), dest, "busy")
     finally:
@@ -324,7 +328,7 @@ def test_a_writer_that_never_stops_cannot_keep_a_copy_from_ending(
 def test_verify_counts_what_the_manifest_counted(store: Path, tmp_path: Path) -> None:
     taken = take(source_of(store), tmp_path / "b", "s1")
     wrong = [table.rows + 1 for table in taken.tables]
-    tables = tuple(type(table)(table.name, rows) for table, rows in zip(taken.tables, wrong))
+    tables = tuple(type(table)(table.name, rows) for table, rows in zip(taken.tables, wrong, strict=True))
     other = Snapshot(**{**vars(taken), "tables": tables})
     assert [check.name for check in verify(other) if check.verdict == FAILED] == ["row_counts"]
     shutil.copytree(taken.folder, tmp_path / "elsewhere" / "s1")
