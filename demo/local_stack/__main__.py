@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Command line: C(python -m local_stack up|seed|down|status|ports [--state-dir DIR])."""
+"""Command line: C(python -m local_stack up|seed|down|status|ports|ask [--state-dir DIR])."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from .answering import ask
 from .errors import StackError
 from .layout import DEFAULT_STATE_DIR
 from .profiles import DEFAULT_ITEMS, DEFAULT_PROFILES
@@ -38,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", parents=[common], help="stop everything")
     down.add_argument("--purge", action="store_true", help="delete the state folder too")
     commands.add_parser("status", parents=[common], help="each program's state (status 1 unless all run)")
+    asking = commands.add_parser("ask", parents=[common], help="what the API of a profile says")
+    asking.add_argument("profile")
     commands.add_parser("ports", parents=[common], help="who listens where")
     return parser
 
@@ -89,7 +92,13 @@ def _ports(stack: Stack, options: argparse.Namespace) -> None:
         print(f"  {name:<22} {port}")
 
 
-_COMMANDS = {"up": _up, "seed": _seed, "down": _down, "status": _status, "ports": _ports}
+def _ask(stack: Stack, options: argparse.Namespace) -> None:
+    description = stack.describe()["profiles"][options.profile]
+    for path in ("/health", "/stats", "/items?limit=1"):
+        print(f"  GET {path:<15} {ask(description['base_url'], path, options.profile)}")
+
+
+_COMMANDS = {"up": _up, "seed": _seed, "down": _down, "status": _status, "ports": _ports, "ask": _ask}
 
 
 if __name__ == "__main__":

@@ -32,6 +32,20 @@ def answers(service: Service) -> bool:
         return False
 
 
+def ask(base_url: str, path: str, profile: str) -> str:
+    """Return status, backend and the beginning of the answer to a question, for a person to read."""
+    request = urllib.request.Request(f"{base_url}{path}", headers={"X-SX-Source-ID": profile})
+    try:
+        with _NO_PROXY.open(request, timeout=15) as response:
+            status, headers, body = response.status, response.headers, response.read()
+    except urllib.error.HTTPError as error:
+        status, headers, body = error.code, error.headers, error.read()
+    except OSError as error:
+        return f"no answer ({error})"
+    text = body.decode(errors="replace")
+    return f"{status}  x-sx-backend: {headers.get('x-sx-backend')}  {text[:200]}{'…' if len(text) > 200 else ''}"
+
+
 def wait_until_answering(service: Service, log: Path, state: Callable[[], str], timeout: float) -> None:
     """Wait for a service, at most so long.
 

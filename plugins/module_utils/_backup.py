@@ -27,6 +27,9 @@ class Source(t.Protocol):
     @property
     def subject(self) -> dict[str, t.Any]: ...
 
+    @property
+    def main_name(self) -> str: ...
+
     def lacks(self, snapshot: Snapshot) -> str: ...
 
     def plan(self) -> int: ...
@@ -127,20 +130,29 @@ def _result(snapshot: Snapshot, checks: list[Check], changed: bool, started: flo
 
 
 def _planned(source: Source, folder: pathlib.Path, needed: int, started: float) -> dict[str, t.Any]:
+    """Return the result of check mode: the same keys, empty where only the copy itself could tell."""
+    path = str(folder / source.main_name)
+    snapshot: dict[str, t.Any] = {
+        "id": folder.name,
+        "kind": source.kind,
+        "created_at": None,
+        "folder": str(folder),
+        "path": path,
+        "sha256": None,
+        "bytes": None,
+        "needed_bytes": needed,
+        "manifest_path": str(folder / MANIFEST),
+        "subject": source.subject,
+        **{key: [] for key in ("tables", "exports", "files", "findings")},
+        "details": {},
+    }
     return {
         "changed": True,
-        "snapshot": {
-            "id": folder.name,
-            "kind": source.kind,
-            "folder": str(folder),
-            "manifest_path": str(folder / MANIFEST),
-            "subject": source.subject,
-            "needed_bytes": needed,
-        },
+        "snapshot": snapshot,
         "checks": [],
         "verdict": overall([]),
         "duration_ms": _since(started),
-        "diff": {"before": {}, "after": {"snapshot": folder.name, "path": str(folder)}},
+        "diff": {"before": {}, "after": {"snapshot": folder.name, "path": path, "sha256": None}},
     }
 
 

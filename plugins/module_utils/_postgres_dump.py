@@ -31,7 +31,7 @@ from ._postgres_catalog import (
     read_environment,
     read_registry,
 )
-from ._postgres_programs import Program, Runner, call, child_address, database_of, find_program
+from ._postgres_programs import Program, Runner, call, child_address, database_of, find_program, major_of
 from ._postgres_store import address, connect, postgres_errors
 from ._profile import Profile
 from ._verdict import PASSED, Check, compare
@@ -78,7 +78,7 @@ class PostgresSource:
         return self.profile.schema_name if self.profile else None
 
     @property
-    def dump_name(self) -> str:
+    def main_name(self) -> str:
         """The file name of the archive."""
         return "database.dump" if self.profile is None else "tenant.dump"
 
@@ -175,13 +175,13 @@ def take(
             environment = read_environment(connection)
             files = []
             if contents.schema_exists:
-                files.append(_dump(source, connection, pg_dump, exported, folder / source.dump_name))
+                files.append(_dump(source, connection, pg_dump, exported, folder / source.main_name))
             registry = _registry_at(source, exported)
             if source.profile is not None:
                 files.append(_write_registry(registry, folder / _REGISTRY_FILE))
         checks = [Check("one_snapshot", PASSED, observed=exported, message="dump and counts show the same instant")]
         if contents.schema_exists:
-            checks += archive_checks(folder / source.dump_name, source.schema_name, rows, pg_restore, source.run)
+            checks += archive_checks(folder / source.main_name, source.schema_name, rows, pg_restore, source.run)
         return Snapshot(
             kind=KIND,
             id=chosen,
@@ -288,7 +288,7 @@ def verify(snapshot: Snapshot, params: t.Mapping[str, t.Any], run: Runner) -> li
             checks.append(compare(f"rows of {file.name}", file.rows, count_rows(path)))
         elif file.purpose == "dump":
             written_by = str(snapshot.details["pg_dump_version"])
-            major = int(written_by.split(".")[0])
+            major = major_of(written_by)
             reason = f"the archive is written by pg_dump {written_by}"
             pg_restore = find_program("pg_restore", params, run, major, reason)
             rows = {(str(table.schema), table.name): table.rows for table in snapshot.tables}

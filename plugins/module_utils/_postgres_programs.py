@@ -99,14 +99,19 @@ def _candidates(name: str, params: t.Mapping[str, t.Any], major: int) -> list[st
 
 def _asked(name: str, path: str, run: Runner) -> Program:
     rc, out, err = run([path, "--version"], environ_update=_LOCALE)
-    match = re.search(r"\(PostgreSQL\)\s+((\d+)\S*)", out)
+    match = re.search(r"\(PostgreSQL\)\s+(\d\S*)", out)
     if rc or not match:
         raise MissingDependency(
             f"{path} is not a {name} that works",
             (err or out).strip() or f"it ended with code {rc}",
             "Install PostgreSQL's client programs, or set bin_dir to the folder that holds them.",
         )
-    return Program(name, path, match.group(1), int(match.group(2)))
+    return Program(name, path, match.group(1), major_of(match.group(1)))
+
+
+def major_of(version: str) -> int:
+    """Return the major version in a version as PostgreSQL writes it: C(18.4), C(18beta1)."""
+    return int(re.split(r"\D", version, maxsplit=1)[0])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,12 +32,13 @@ from ._backup_folder import (
     utc_now,
 )
 from ._jsonl_export import check_exportable, count_rows, decode_text, export_table
-from ._manifest import BackupFile, Snapshot, TableCount, verify_files
-from ._manifest import load_manifest as load_manifest
+from ._manifest import BackupFile, Snapshot, TableCount, load_manifest, verify_files
 from ._sqlite_contents import count_rows_by_table, inspect, integrity_check, pragma
 from ._sqlite_copy import Progress, copy_pages, writing_copy
 from ._sqlite_store import Catalog, open_readonly, read_catalog, sqlite_errors
 from ._verdict import FAILED, PASSED, Check, compare
+
+__all__ = ["Snapshot", "SqliteSource", "load_manifest", "take", "verify"]
 
 KIND = "sqlite"
 
@@ -69,7 +70,7 @@ class SqliteSource:
         return {"path": os.path.realpath(self.path), "source_id": self.source_id}
 
     @property
-    def copy_name(self) -> str:
+    def main_name(self) -> str:
         """The file name of the copy."""
         derived = re.sub(r"[^A-Za-z0-9._-]", "_", self.path.stem).lstrip("._-") or "sqlite"
         return check_name(self.name or derived[:100], "name") + ".db"
@@ -86,7 +87,7 @@ class SqliteSource:
             SqliteError: The file is missing, not a database, truncated, or locked longer than the timeout.
             BadInput: C(name) or a table to export is refused.
         """
-        check_name(self.copy_name, "name")
+        check_name(self.main_name, "name")
         with self._opened() as connection:
             catalog = read_catalog(connection)
             check_exportable(catalog.tables, self.export_tables, self.source_id, self.tenant_column)
@@ -137,7 +138,7 @@ def take(
     chosen = snapshot_id or new_snapshot_id(now)
 
     def fill(folder: pathlib.Path) -> Snapshot:
-        path = folder / source.copy_name
+        path = folder / source.main_name
         partial = path.with_name(path.name + ".partial")
         os.close(private_file(partial))
         with writing_copy(partial, dest, needed, disk_usage) as copy:

@@ -13,6 +13,7 @@ import dataclasses
 import pathlib
 import re
 import sqlite3
+import stat
 import struct
 import typing as t
 import urllib.parse
@@ -21,6 +22,7 @@ from ._errors import SqliteError
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
+_RESTORE = "Restore it from its newest verified backup before anything else."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +102,9 @@ def quote(identifier: str) -> str:
 def open_readonly(path: str | pathlib.Path, timeout_s: float = 5.0) -> sqlite3.Connection:
     """Open a database file for reading only; nothing is created or changed, the WAL is read as well.
 
+    The file is never opened as a plain file while SQLite has it open: closing such a handle would drop every lock
+    of this process on it, those of other connections included (https://www.sqlite.org/howtocorrupt.html, 2.2).
+
     Args:
         path: The database file.
         timeout_s: How long to wait for a lock, in seconds.
@@ -107,58 +112,60 @@ def open_readonly(path: str | pathlib.Path, timeout_s: float = 5.0) -> sqlite3.C
     Raises:
         SqliteError: The file is missing, is not a database, is truncated, or cannot be read.
     """
-    file = check_file(path)
+    file = pathlib.Path(path)
+    _refuse_missing(file)
+    uri = f"file:{urllib.parse.quote(str(file))}?mode=ro"
     with sqlite_errors(file):
-        connection = sqlite3.connect(
-            f"file:{urllib.parse.quote(str(file))}?mode=ro", uri=True, timeout=timeout_s, isolation_level=None
-        )
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            raise
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise _explain(file, error) from error
     return connection
 
 
-def check_file(path: str | pathlib.Path) -> pathlib.Path:
-    """Return the path of a file that is, by its header, a whole SQLite database.
-
-    Raises:
-        SqliteError: It is missing, not a regular file, not a database, or shorter than its header says.
-    """
-    file = pathlib.Path(path)
+def _refuse_missing(file: pathlib.Path) -> None:
     try:
-        with file.open("rb") as stream:
-            header = stream.read(_HEADER_BYTES)
-            stream.seek(0, 2)
-            size = stream.tell()
+        found = file.stat()
     except FileNotFoundError:
         raise SqliteError(f"SQLite file {file} does not exist", remedy="Check sqlite_path of the profile.") from None
     except OSError as error:
         raise SqliteError(f"SQLite file {file} cannot be read", error.strerror or str(error)) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise SqliteError(f"{file} is not a SQLite database", "it is no regular file")
+    if found.st_size == 0:
+        raise SqliteError(f"{file} is not a SQLite database", "it is empty", "Check sqlite_path of the profile.")
+
+
+def _explain(file: pathlib.Path, error: sqlite3.DatabaseError) -> SqliteError:
+    """Return what is wrong with a file that SQLite has just refused, and closed, by its header."""
+    try:
+        with file.open("rb") as stream:
+            header = stream.read(_HEADER_BYTES)
+        size = file.stat().st_size
+    except OSError as problem:
+        return SqliteError(f"SQLite file {file} cannot be read", problem.strerror or str(problem))
     if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-        raise SqliteError(
+        return SqliteError(
             f"{file} is not a SQLite database",
-            "it is empty" if not header else "its header is another one (an encrypted file looks like this too)",
+            "its header is another one (an encrypted file looks like this too)",
             "Check sqlite_path of the profile.",
         )
-    _refuse_truncated(file, header, size)
-    return file
-
-
-def _refuse_truncated(file: pathlib.Path, header: bytes, size: int) -> None:
-    # https://www.sqlite.org/fileformat.html: the page count at 28 counts only while 24 and 92 agree. Beside a
-    # WAL the file may be behind its header for a moment (a checkpoint is running), so it is not judged by size.
-    wal = file.with_name(file.name + "-wal")
-    if wal.exists() and wal.stat().st_size:
-        return
+    # https://www.sqlite.org/fileformat.html: page size at 16 (1 means 65536), number of pages at 28
     (page_size,) = struct.unpack(">H", header[16:18])
-    page_size = 65536 if page_size == 1 else page_size
-    change_counter, pages = struct.unpack(">II", header[24:32])
-    (valid_for,) = struct.unpack(">I", header[92:96])
-    expected = pages * page_size
-    if change_counter == valid_for and size < expected:
-        raise SqliteError(
+    (pages,) = struct.unpack(">I", header[28:32])
+    expected = pages * (65536 if page_size == 1 else page_size)
+    if size < expected:
+        return SqliteError(
             f"SQLite file {file} is truncated",
             f"its header says {pages} pages ({expected} bytes), the file has {size} bytes",
-            "Restore it from its newest verified backup before anything else.",
+            _RESTORE,
         )
+    return SqliteError(f"SQLite file {file} cannot be used", str(error), _RESTORE)
 
 
 @contextlib.contextmanager
@@ -181,7 +188,7 @@ def sqlite_errors(path: str | pathlib.Path, doing: str = "") -> t.Iterator[None]
         raise SqliteError(
             f"{what} cannot be used",
             str(error),
-            "Restore it from its newest verified backup before anything else.",
+            _RESTORE,
         ) from error
 
 

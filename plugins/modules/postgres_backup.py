@@ -117,7 +117,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 snapshot:
-  description: The snapshot. In check mode only what is planned.
+  description: The snapshot. In check mode the planned one, with null or nothing for what only the copy could tell.
   returned: success
   type: dict
   contains:
@@ -133,7 +133,7 @@ snapshot:
       sample: postgres
     created_at:
       description: The instant, in UTC.
-      returned: not in check mode
+      returned: always
       type: str
       sample: "2026-11-21T10:15:00.123456Z"
     folder:
@@ -143,22 +143,22 @@ snapshot:
       sample: /srv/sx/backups/postgres/20261121T101500.123456Z
     path:
       description: The archive, or the registry rows when the schema did not exist.
-      returned: not in check mode
+      returned: always
       type: str
       sample: /srv/sx/backups/postgres/20261121T101500.123456Z/tenant.dump
     sha256:
       description: SHA-256 of RV(snapshot.path).
-      returned: not in check mode
+      returned: always
       type: str
       sample: 3f0c3a5b9f1d0c5d3c8e1b2a7f6e5d4c3b2a190817263544536271809f0e1d2c
     bytes:
       description: Size of RV(snapshot.path) in bytes.
-      returned: not in check mode
+      returned: always
       type: int
       sample: 1048576
     needed_bytes:
       description: How many bytes it will need at most.
-      returned: in check mode
+      returned: in check mode, when a snapshot would be taken
       type: int
       sample: 10485760
     manifest_path:
@@ -173,7 +173,7 @@ snapshot:
       sample: {scope: profile, source_id: assets_1, schema_name: sx_assets_1, database: sx}
     tables:
       description: Rows per table at that instant.
-      returned: not in check mode
+      returned: always
       type: list
       elements: dict
       contains:
@@ -199,13 +199,13 @@ snapshot:
           sample: 20000
     exports:
       description: Always empty, PostgreSQL's tables are in the archive.
-      returned: not in check mode
+      returned: always
       type: list
       elements: dict
       sample: []
     files:
       description: All its files with size and digest.
-      returned: not in check mode
+      returned: always
       type: list
       elements: dict
       sample:
@@ -225,13 +225,13 @@ snapshot:
           rows: 2
     findings:
       description: Always empty.
-      returned: not in check mode
+      returned: always
       type: list
       elements: dict
       sample: []
     details:
       description: The server, whether the schema existed, the rows in the registry, and what restoring means.
-      returned: not in check mode
+      returned: always
       type: dict
       sample:
         server: "127.0.0.1:5432, database 'sx', user 'sx_admin'"

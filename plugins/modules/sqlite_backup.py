@@ -105,7 +105,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 snapshot:
-  description: The snapshot. In check mode only what is planned.
+  description: The snapshot. In check mode the planned one, with null or nothing for what only the copy could tell.
   returned: success
   type: dict
   contains:
@@ -121,7 +121,7 @@ snapshot:
       sample: sqlite
     created_at:
       description: The instant, in UTC.
-      returned: not in check mode
+      returned: always
       type: str
       sample: "2026-11-21T10:15:00.123456Z"
     folder:
@@ -131,22 +131,22 @@ snapshot:
       sample: /srv/sx/backups/sqlite/20261121T101500.123456Z
     path:
       description: The copied database.
-      returned: not in check mode
+      returned: always
       type: str
       sample: /srv/sx/backups/sqlite/20261121T101500.123456Z/sx_obsidian.db
     sha256:
       description: SHA-256 of the copied database.
-      returned: not in check mode
+      returned: always
       type: str
       sample: 3f0c3a5b9f1d0c5d3c8e1b2a7f6e5d4c3b2a190817263544536271809f0e1d2c
     bytes:
       description: Size of the copied database in bytes.
-      returned: not in check mode
+      returned: always
       type: int
       sample: 10485760
     needed_bytes:
       description: How many bytes it will need at most.
-      returned: in check mode
+      returned: in check mode, when a snapshot would be taken
       type: int
       sample: 20971520
     manifest_path:
@@ -161,7 +161,7 @@ snapshot:
       sample: {path: /srv/sx/data/sx_obsidian.db, source_id: assets_1}
     tables:
       description: Rows per table; RV(snapshot.tables[].profile_rows) are those of O(source_id), null where unknown.
-      returned: not in check mode
+      returned: always
       type: list
       elements: dict
       contains:
@@ -182,7 +182,7 @@ snapshot:
           sample: 20000
     exports:
       description: The tables written as JSON lines.
-      returned: not in check mode
+      returned: always
       type: list
       elements: dict
       sample:
@@ -193,7 +193,7 @@ snapshot:
           sha256: 9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d
     files:
       description: All its files with size and digest, the copied database first.
-      returned: not in check mode
+      returned: always
       type: list
       elements: dict
       sample:
@@ -206,7 +206,7 @@ snapshot:
           rows: null
     findings:
       description: What was found in the data, such as rows that violate a foreign key.
-      returned: not in check mode
+      returned: always
       type: list
       elements: dict
       sample:
@@ -219,7 +219,7 @@ snapshot:
       description:
         - The source (size, inode, journal mode), the copy (pages, encoding, digest of the schema), and the rows of each
           profile by table.
-      returned: not in check mode
+      returned: always
       type: dict
       sample:
         source_bytes: 10485760

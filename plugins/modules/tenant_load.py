@@ -152,6 +152,8 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan the load, look at the data, and copy what is not there yet."""
     started = time.monotonic()
     params = module.params
+    # Before SQLite opens the file: reading it as a plain file afterwards would drop SQLite's locks on it.
+    digest = "" if module.check_mode else _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
     with open_stores(params, plan_only=module.check_mode) as stores:
         stores.plan.refuse()
         rows, findings = {}, []
@@ -173,7 +175,7 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
         shared = [] if stores.planned_only else _read_shared(stores, params["shared_tables"])
         result = _describe(stores, rows, actions, shared)
         if not module.check_mode:
-            result["snapshot_sha256"] = _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
+            result["snapshot_sha256"] = digest
             _apply(stores, actions, shared, result)
     result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result

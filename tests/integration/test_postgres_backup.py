@@ -214,6 +214,7 @@ def test_the_second_run_with_one_id_finds_it_done(backup: Backup, tmp_path: Path
 def test_check_mode_plans_and_writes_nothing(backup: Backup, tmp_path: Path) -> None:
     result = backup(check=True, diff=True, run=run_module)
     assert (result["changed"], result["verdict"]) == (True, "not_verified")
+    assert (result["snapshot"]["sha256"], result["snapshot"]["tables"]) == (None, [])
     assert result["snapshot"]["needed_bytes"] > 0
     assert list(tmp_path.iterdir()) == []
 

@@ -188,6 +188,7 @@ def test_check_mode_plans_and_writes_nothing(store: Path, tmp_path: Path) -> Non
         before = tree(tmp_path)
         result = backup(store, tmp_path / "b", check=True, diff=True, run=run_module)
         assert (result["changed"], result["verdict"]) == (True, "not_verified")
+        assert (result["snapshot"]["sha256"], result["snapshot"]["tables"]) == (None, [])
         assert result["snapshot"]["needed_bytes"] >= store.stat().st_size
         assert tree(tmp_path) == before
         assert not (tmp_path / "b").exists()
