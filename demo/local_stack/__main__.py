@@ -82,9 +82,7 @@ def _status(stack: Stack, options: argparse.Namespace) -> int:
     states = stack.status()
     for name, state in states.items():
         print(f"  {name:<22} {state}")
-    return (
-        0 if all(state == "RUNNING" for name, state in states.items() if not name.endswith("-standby")) else 1
-    )
+    return 0 if all(state == "RUNNING" for name, state in states.items() if not name.endswith("-standby")) else 1
 
 
 def _ports(stack: Stack, options: argparse.Namespace) -> None:

@@ -59,9 +59,7 @@ def wait_until_answering(service: Service, log: Path, state: Callable[[], str], 
     while not answers(service):
         now = state()
         if now in GIVEN_UP or time.monotonic() > deadline:
-            raise StackError(
-                f"{service.name} does not answer at {service.base_url} (state {now})\n{tail(log)}"
-            )
+            raise StackError(f"{service.name} does not answer at {service.base_url} (state {now})\n{tail(log)}")
         time.sleep(0.1)
 
 

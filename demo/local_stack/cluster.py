@@ -114,9 +114,7 @@ def create_roles_and_database(layout: Layout, secrets: Secrets) -> None:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
         if cursor.fetchone() is None:
             cursor.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                    sql.Identifier(DATABASE), sql.Identifier(ADMIN_USER)
-                )
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(ADMIN_USER))
             )
     connection.close()
     _grant_to_application(secrets)

@@ -17,12 +17,7 @@ def is_alive(pid: int) -> bool:
     """Tell whether a process exists and is more than a zombie."""
     try:
         os.kill(pid, 0)
-        state = (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[0]
-        )
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return False
     except (OSError, IndexError):

@@ -94,9 +94,7 @@ def content_digest(path: Path) -> str:
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         for table in TENANT_TABLES:
             keys = ", ".join(table.primary_key)
-            for row in connection.execute(
-                f"SELECT {', '.join(table.column_names)} FROM {table.name} ORDER BY {keys}"
-            ):
+            for row in connection.execute(f"SELECT {', '.join(table.column_names)} FROM {table.name} ORDER BY {keys}"):
                 digest.update(repr((table.name, row)).encode())
     return digest.hexdigest()
 
@@ -116,9 +114,7 @@ def _insert_sources(connection: sqlite3.Connection, items: Mapping[str, int]) ->
         for index, source_id in enumerate(items)
     ]
     placeholders = ", ".join("?" for _ in SOURCES.columns)
-    connection.executemany(
-        f"INSERT INTO sources ({', '.join(SOURCES.column_names)}) VALUES ({placeholders})", rows
-    )
+    connection.executemany(f"INSERT INTO sources ({', '.join(SOURCES.column_names)}) VALUES ({placeholders})", rows)
 
 
 def _file_and_companions(path: Path) -> list[Path]:

@@ -64,9 +64,7 @@ def video_rows(plan: ProfilePlan) -> Iterator[tuple[Any, ...]]:
             author_id(author),
             f"creator_{author:05d}" if random.random() > 0.01 else None,
             maybe_awkward(random, f"Creator {author}"),
-            random.choice((None, 0, 2_147_483_647))
-            if random.random() < 0.02
-            else random.randrange(5_000_000),
+            random.choice((None, 0, 2_147_483_647)) if random.random() < 0.02 else random.randrange(5_000_000),
             random.randrange(50_000_000),
             random.randrange(4000),
             maybe_awkward(random, sentence(random, 6)) if random.random() > 0.3 else None,

@@ -48,15 +48,11 @@ class Stack:
         say: Called with each line of progress.
     """
 
-    def __init__(
-        self, state_dir: Path | str = DEFAULT_STATE_DIR, say: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, state_dir: Path | str = DEFAULT_STATE_DIR, say: Callable[[str], None] | None = None) -> None:
         self.layout = Layout(Path(state_dir).expanduser().resolve())
         self._say = say or (lambda _line: None)
 
-    def up(
-        self, items: int | Mapping[str, int] = DEFAULT_ITEMS, profiles: Sequence[str] = DEFAULT_PROFILES
-    ) -> bool:
+    def up(self, items: int | Mapping[str, int] = DEFAULT_ITEMS, profiles: Sequence[str] = DEFAULT_PROFILES) -> bool:
         """Make and start whatever is missing; return whether anything was.
 
         Args:
@@ -79,11 +75,7 @@ class Stack:
         description = self.describe()
         with self._locked():
             supervisor = self._supervisor(description)
-            stopped = [
-                service.name
-                for service in self._services(description)
-                if supervisor.stop_program(service.name)
-            ]
+            stopped = [service.name for service in self._services(description) if supervisor.stop_program(service.name)]
             counts = seed_database(self.layout.sqlite, description["items"])
             for name in stopped:
                 supervisor.start_program(name)
@@ -188,9 +180,7 @@ class Stack:
         self._await_services(description, supervisor, expected)
         return changed or bool(missing)
 
-    def _await_services(
-        self, description: Mapping[str, Any], supervisor: Supervisor, names: Sequence[str]
-    ) -> None:
+    def _await_services(self, description: Mapping[str, Any], supervisor: Supervisor, names: Sequence[str]) -> None:
         for service in self._services(description):
             if service.name in names:
                 log = self.layout.logs / f"{service.name}.log"
@@ -240,7 +230,8 @@ class Stack:
 
     def _is_ours(self) -> bool:
         files = {"lock", "stack.json", "secrets.json", "stack.json.new", "secrets.json.new"}
-        folders = {"data", "postgres", "supervisor", "logs", "services"}
+        # "cutover" is where the demo inventory lets the collection keep its ledgers and backups.
+        folders = {"data", "postgres", "supervisor", "logs", "services", "cutover"}
         return {entry.name for entry in self.layout.state_dir.iterdir()} <= files | folders
 
     @contextlib.contextmanager

@@ -110,9 +110,7 @@ def _program_section(program: Program) -> str:
             "stdout_logfile": str(program.log),
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": "1",
-            "environment": ",".join(
-                f"{name}={_environment_value(v)}" for name, v in program.environment.items()
-            ),
+            "environment": ",".join(f"{name}={_environment_value(v)}" for name, v in program.environment.items()),
         },
     )
 

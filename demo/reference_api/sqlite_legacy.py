@@ -42,7 +42,5 @@ def sqlite_table_ddl(table: Table, name: str | None = None) -> str:
     """Return CREATE TABLE IF NOT EXISTS for a table, under another name if given."""
     foreign_key = ""
     if table.belongs_to_video:
-        foreign_key = (
-            ",\n  FOREIGN KEY (source_id, video_id) REFERENCES videos (source_id, id) ON DELETE CASCADE"
-        )
+        foreign_key = ",\n  FOREIGN KEY (source_id, video_id) REFERENCES videos (source_id, id) ON DELETE CASCADE"
     return f"CREATE TABLE IF NOT EXISTS {name or table.name} (\n  {table.body()}{foreign_key}\n)"

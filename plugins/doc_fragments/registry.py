@@ -15,8 +15,4 @@ options:
         C(source_id), C(schema_name), C(created_at) and C(updated_at). Empty when the application keeps none.
     type: str
     default: public.sx_source_registry
-  sources_table:
-    description: The application's table of sources, as C(schema.table). Empty when it keeps none.
-    type: str
-    default: public.sources
 """

@@ -19,8 +19,8 @@ from . import _load_journal, _row_digest
 from ._census import tenant_filter
 from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
 from ._load_journal import Loaded
-from ._postgres_store import postgres_errors
-from ._psycopg2 import sql
+from ._postgres_store import postgres_errors, roll_back
+from ._psycopg2 import psycopg2, sql
 from ._row_codec import sqlite_csv_row
 from ._sqlite_store import quote, reading
 
@@ -54,18 +54,17 @@ class RowStream:
 
     def __init__(self, cursor: t.Iterator[tuple[bytes]]) -> None:
         self._cursor = cursor
-        self._left = b""
+        self._chunk = b""
+        self._place = 0
         self.rows = 0
+        self.error: Exception | None = None  # psycopg2 would report it as the server's
 
     def read(self, size: int = -1) -> bytes:
         """Return up to C(size) bytes, nothing at the end (psycopg2's contract of C(copy_expert))."""
-        if not self._left:
-            self._left = self._next_chunk()
-        if size < 0 or size >= len(self._left):
-            chunk, self._left = self._left, b""
-        else:
-            chunk, self._left = self._left[:size], self._left[size:]
-        return chunk
+        if self._place >= len(self._chunk):
+            self._chunk, self._place = self._next_chunk(), 0
+        start, self._place = self._place, len(self._chunk) if size < 0 else self._place + size
+        return self._chunk[start : self._place]  # the whole chunk itself where that is all of it
 
     def readline(self, _size: int = -1, /) -> bytes:
         """Not part of what COPY uses; psycopg2's contract asks for it."""
@@ -74,11 +73,15 @@ class RowStream:
     def _next_chunk(self) -> bytes:
         lines: list[bytes] = []
         gathered = 0
-        for (line,) in self._cursor:
-            lines.append(line)
-            gathered += len(line)
-            if gathered >= _CHUNK_BYTES:
-                break
+        try:
+            for (line,) in self._cursor:
+                lines.append(line)
+                gathered += len(line)
+                if gathered >= _CHUNK_BYTES:
+                    break
+        except Exception as error:
+            self.error = error
+            raise
         self.rows += len(lines)
         return b"\n".join([*lines, b""]) if lines else b""
 
@@ -129,19 +132,32 @@ def decide(
     strangers: list[str] = []
     for plan in plans:
         theirs = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
-        rows = _row_digest.count(theirs)
         loaded = journal.get(plan.target)
+        found = _strangers(plan.target, theirs, loaded, schema_name)
+        strangers += found
         if loaded is None:
-            if rows:
-                strangers.append(f"{schema_name}.{plan.target} holds {rows} row(s) that nobody loaded")
             actions[plan.target] = LOAD
-        elif _row_digest.fingerprint(theirs) != loaded.digest:
-            strangers.append(
-                f"{schema_name}.{plan.target} holds {rows} row(s) and was changed after {loaded.rows} were loaded"
-            )
-        else:
+        elif not found:
             same = _row_digest.sqlite_buckets(source, plan, source_id, 0) == theirs
             actions[plan.target] = KEEP if same else REPLACE
+    _refuse_strangers(strangers, schema_name)
+    if REPLACE in actions.values():
+        # Rows of a parent cannot be replaced under children that stay.
+        return dict.fromkeys(actions, REPLACE)
+    return actions
+
+
+def _strangers(table: str, held: _row_digest.Buckets, loaded: Loaded | None, schema_name: str) -> list[str]:
+    """Return, as a message, that a table holds rows which the journal does not account for."""
+    rows = _row_digest.count(held)
+    if loaded is None:
+        return [f"{schema_name}.{table} holds {rows} row(s) that nobody loaded"] if rows else []
+    if _row_digest.fingerprint(held) != loaded.digest:
+        return [f"{schema_name}.{table} holds {rows} row(s) and was changed after {loaded.rows} were loaded"]
+    return []
+
+
+def _refuse_strangers(strangers: list[str], schema_name: str) -> None:
     if strangers:
         raise TargetNotEmpty(
             f"Schema {schema_name} is not empty",
@@ -151,23 +167,44 @@ def decide(
             schema_name=schema_name,
             tables=strangers,
         )
-    if REPLACE in actions.values():
-        # Rows of a parent cannot be replaced under children that stay.
-        return dict.fromkeys(actions, REPLACE)
-    return actions
 
 
 def clear(connection: Connection, plans: t.Sequence[TablePlan], schema_name: str) -> None:
     """Delete the rows that L(decide) found to be ours, children first, in one transaction.
 
     Raises:
+        TargetNotEmpty: Rows that nobody loaded have come since, or would be deleted along with ours.
         PostgresError: The rows cannot be deleted; all of them are still there.
     """
-    with postgres_errors(f"Removing an earlier load from {schema_name}"), connection.cursor() as cursor:
-        for plan in reversed(plans):
-            cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema_name, plan.target)))
-        _load_journal.forget(connection, schema_name)
-        connection.commit()
+    try:
+        with postgres_errors(f"Removing an earlier load from {schema_name}"), connection.cursor() as cursor:
+            names = sql.SQL(", ").join([sql.Identifier(schema_name, plan.target) for plan in plans])
+            cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(names))
+            journal = _load_journal.read(connection, schema_name)
+            strangers = [
+                stranger
+                for plan in plans
+                for stranger in _strangers(
+                    plan.target,
+                    _row_digest.postgres_buckets(connection, plan, schema_name, 0),
+                    journal.get(plan.target),
+                    schema_name,
+                )
+            ]
+            cursor.execute(_DELETED_ALONG, {"schema": schema_name, "tables": [plan.target for plan in plans]})
+            for schema, table in cursor.fetchall():
+                cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
+                (rows,) = cursor.fetchone() or (0,)
+                if rows:
+                    strangers.append(f"{schema}.{table} holds {rows} row(s) that would be deleted or changed along")
+            _refuse_strangers(strangers, schema_name)
+            for plan in reversed(plans):
+                cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema_name, plan.target)))
+            _load_journal.forget(connection, schema_name)
+            connection.commit()
+    except BaseException:
+        roll_back(connection)
+        raise
 
 
 def load_table(
@@ -202,14 +239,22 @@ def load_table(
         with postgres_errors(f"Loading table {schema_name}.{plan.target}"), connection.cursor() as cursor:
             with reading(source, f"reading table {plan.source}"):
                 rows = RowStream(source.execute(f"SELECT {row} FROM {quote(plan.source)} WHERE {where}", values))
-                cursor.copy_expert(copy, rows, size=_CHUNK_BYTES)
-            if cursor.rowcount != rows.rows:
-                raise PostgresError(
-                    f"Loading table {schema_name}.{plan.target} failed",
-                    f"{rows.rows} row(s) were sent, PostgreSQL counted {cursor.rowcount}",
-                )
+                try:
+                    cursor.copy_expert(copy, rows, size=_CHUNK_BYTES)
+                except psycopg2.Error:
+                    if rows.error is not None:
+                        raise rows.error from None
+                    raise
             _align_sequences(cursor, plan, schema_name)
             buckets = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
+            held = _row_digest.count(buckets)
+            if held != rows.rows:
+                raise PostgresError(
+                    f"Loading table {schema_name}.{plan.target} failed",
+                    f"{rows.rows} row(s) were sent, the table held {held} right after: a trigger of it, or another "
+                    "session, wrote or withheld rows",
+                    "Nothing of this load was kept. Stop what writes there, and run the same command again.",
+                )
             digest = _row_digest.fingerprint(buckets)
             loaded = Loaded(plan.target, snapshot_sha256, rows.rows, digest)
             _load_journal.write(connection, schema_name, source_id, loaded)
@@ -217,7 +262,7 @@ def load_table(
             cursor.execute(sql.SQL("ANALYZE {}").format(target))
             connection.commit()
     except BaseException:
-        connection.rollback()
+        roll_back(connection)
         raise
     return TableLoad(plan.target, LOAD, rows.rows, digest, round((time.monotonic() - started) * 1000))
 
@@ -226,15 +271,21 @@ def _align_sequences(cursor: t.Any, plan: TablePlan, schema_name: str) -> None:
     # S31: a sequence left behind gives a duplicate key on the first insert. An empty table starts at its beginning.
     target = sql.Identifier(schema_name, plan.target)
     for column in plan.columns:
-        cursor.execute(
-            "SELECT pg_get_serial_sequence(quote_ident(%s) || '.' || quote_ident(%s), %s)",
-            (schema_name, plan.target, column.target),
-        )
-        (sequence,) = cursor.fetchone()
-        if sequence:
-            cursor.execute(
-                sql.SQL(
-                    "SELECT setval(%s::regclass, m, true) FROM (SELECT max({}) FROM {}) AS t (m) WHERE m > 0"
-                ).format(sql.Identifier(column.target), target),
-                (sequence,),
-            )
+        if column.sequence and column.kind.low is not None:
+            align = "SELECT setval({}::regclass, m, true) FROM (SELECT max({}) FROM {}) AS t (m) WHERE m > 0"
+            name = sql.Literal(column.sequence)
+            cursor.execute(sql.SQL(align).format(name, sql.Identifier(column.target), target))
+
+
+# Tables outside the load whose foreign keys would delete or change their rows along with ours.
+_DELETED_ALONG = """
+SELECT DISTINCT cn.nspname, c.relname
+  FROM pg_constraint k
+  JOIN pg_class p ON p.oid = k.confrelid
+  JOIN pg_namespace pn ON pn.oid = p.relnamespace
+  JOIN pg_class c ON c.oid = k.conrelid
+  JOIN pg_namespace cn ON cn.oid = c.relnamespace
+ WHERE k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd')
+   AND pn.nspname = %(schema)s AND p.relname = ANY (%(tables)s)
+   AND NOT (cn.nspname = %(schema)s AND c.relname = ANY (%(tables)s))
+"""

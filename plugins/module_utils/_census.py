@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
+from decimal import Context, Decimal
 
 from ._errors import DataRefused
 from ._sqlite_store import quote, reading
@@ -25,7 +26,10 @@ if t.TYPE_CHECKING:
     from ._table_plan import ColumnPlan, TablePlan
 
 NAMED_KEYS = 20
+_SHOWN_CHARACTERS = 100
+_CONDITIONS_AT_ONCE = 1000  # SQLite returns at most 2000 columns
 _EXACT_INTEGER_AS_FLOAT = 2**53
+_EXACT = Context(prec=400)  # more digits than any integer or double of SQLite has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,16 +61,21 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
         SqliteError: The file cannot be read.
     """
     connection.create_function("pgc_invalid_utf8", 1, _invalid_utf8, deterministic=True)
+    connection.create_function("pgc_changed_by_scale", 3, _changed_by_scale, deterministic=True)
     conditions = [(column, problem, condition) for column in plan.columns for problem, condition in _conditions(column)]
     where, values = tenant_filter(plan, source_id)
-    counts = ", ".join(["count(*)", *(f"ifnull(sum({condition}), 0)" for _c, _p, condition in conditions)])
+    rows = 0
     findings: list[Finding] = []
     with reading(connection, f"census of table {plan.source}"):
-        rows, *found = connection.execute(f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}", values).fetchone()
-        for (column, problem, condition), number in zip(conditions, found):
-            if number:
-                keys = _first_keys(connection, plan, f"({where}) AND {condition}", values)
-                findings.append(Finding(plan.source, column.source, problem, number, keys))
+        for start in range(0, len(conditions), _CONDITIONS_AT_ONCE):
+            some = conditions[start : start + _CONDITIONS_AT_ONCE]
+            counts = ", ".join(["count(*)", *(f"ifnull(sum({condition}), 0)" for _c, _p, condition in some)])
+            counting = f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}"
+            rows, *found = connection.execute(counting, values).fetchone()
+            for (column, problem, condition), number in zip(some, found):
+                if number:
+                    keys = _first_keys(connection, plan, f"({where}) AND {condition}", values)
+                    findings.append(Finding(plan.source, column.source, problem, number, keys))
         findings += _duplicates(connection, plan, where, values)
         findings += _orphans(connection, plan, where, values)
     return rows, findings
@@ -108,6 +117,11 @@ def _conditions(column: ColumnPlan) -> list[tuple[str, str]]:
             ("integer too large to be exact as double precision",
              f"(typeof({x}) = 'integer' AND {x} NOT BETWEEN -{_EXACT_INTEGER_AS_FLOAT} AND {_EXACT_INTEGER_AS_FLOAT})")
         )  # fmt: skip
+    scaled = re.search(r"^numeric\((\d+),(-?\d+)\)$", column.target_type)
+    if scaled:
+        found.append(
+            (f"more digits than {column.target_type} keeps", f"pgc_changed_by_scale({x}, {', '.join(scaled.groups())})")
+        )
     if "text" in kind.storages:
         found.append(("NUL character in text", f"(typeof({x}) = 'text' AND instr(CAST({x} AS BLOB), x'00') > 0)"))
         found.append(
@@ -134,6 +148,19 @@ def _invalid_utf8(value: bytes | None) -> int:
     return 0
 
 
+def _changed_by_scale(value: t.Any, precision: int, scale: int) -> int:
+    """Return whether numeric(precision, scale) would round the number or refuse it."""
+    if not isinstance(value, (int, float)):
+        return 0
+    number = Decimal(repr(value))
+    if not number.is_finite():
+        return 1
+    too_large = bool(number) and number.adjusted() >= precision - scale
+    # The lowest digit that is kept stands at 10 ** -scale.
+    exponent = number.normalize(_EXACT).as_tuple().exponent
+    return int(too_large or (bool(number) and isinstance(exponent, int) and exponent < -scale))
+
+
 def _first_keys(
     connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -149,6 +176,7 @@ def _first_keys(
 def show_key(names: t.Sequence[str], fields: t.Sequence[t.Any]) -> str:
     """Return a key for an operator: C((source_id=assets_1, id=42))."""
     texts = [field.decode(errors="backslashreplace") if isinstance(field, bytes) else str(field) for field in fields]
+    texts = [text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…" for text in texts]
     return "(" + ", ".join(f"{name}={text}" for name, text in zip(names, texts)) + ")"
 
 
@@ -158,7 +186,7 @@ def _duplicates(connection: sqlite3.Connection, plan: TablePlan, where: str, val
     for unique in plan.uniques:
         if any(columns <= set(unique) for columns in guaranteed):
             continue
-        columns = ", ".join(quote(name) for name in unique)
+        columns = ", ".join(f"{quote(name)} COLLATE BINARY" for name in unique)
         present = " AND ".join(f"{quote(name)} IS NOT NULL" for name in unique)
         grouped = (
             f"SELECT {columns}, count(*) FROM {quote(plan.source)} WHERE ({where}) AND {present}"
@@ -184,16 +212,21 @@ def _orphans(connection: sqlite3.Connection, plan: TablePlan, where: str, values
     for reference in plan.references:
         child = quote(plan.source)
         join = " AND ".join(
-            f"parent.{quote(theirs)} = {child}.{quote(ours)}"
+            f"parent.{quote(theirs)} = {child}.{quote(ours)} COLLATE BINARY"
             for ours, theirs in zip(reference.columns, reference.parent_columns)
         )
+        own_values = values
+        if plan.tenant_column is not None:
+            # Another profile's row is no parent: it does not travel into this schema.
+            join += f" AND parent.{quote(plan.tenant_column)} = ?"
+            own_values = (*values, *values)
         present = " AND ".join(f"{child}.{quote(name)} IS NOT NULL" for name in reference.columns)
         orphaned = (
             f"({where}) AND {present} AND NOT EXISTS (SELECT 1 FROM {quote(reference.parent)} AS parent WHERE {join})"
         )
-        (number,) = connection.execute(f"SELECT count(*) FROM {child} WHERE {orphaned}", values).fetchone()
+        (number,) = connection.execute(f"SELECT count(*) FROM {child} WHERE {orphaned}", own_values).fetchone()
         if number:
-            keys = _first_keys(connection, plan, orphaned, values)
+            keys = _first_keys(connection, plan, orphaned, own_values)
             findings.append(
                 Finding(
                     plan.source,

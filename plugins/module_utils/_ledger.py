@@ -23,7 +23,6 @@ import pathlib
 import typing as t
 
 from ._errors import BadInput, LedgerError
-from ._ledger_summary import summary as summary
 from ._profile import check_source_id
 from ._redact import MASK, redact
 
@@ -140,7 +139,7 @@ def append(
                 note = {"event": "torn_line", "message": warning}
                 last, size, entry = _write(stream, last, size, seq, "note", run_id, note)
                 written.append(entry)
-            _, _, entry = _write(stream, last, size, seq + len(written), kind, run_id, fields)
+            entry = _write(stream, last, size, seq + len(written), kind, run_id, fields)[-1]
             written.append(entry)
         if created:
             _sync_folder(folder)

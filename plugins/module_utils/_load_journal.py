@@ -15,7 +15,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ._postgres_store import BOOKKEEPING_SCHEMA, postgres_errors, relation_exists, schema_exists
+from ._postgres_store import postgres_errors, relation_exists, schema_exists
+from ._profile import BOOKKEEPING_SCHEMA
 from ._psycopg2 import sql
 
 if t.TYPE_CHECKING:

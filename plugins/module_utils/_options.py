@@ -46,10 +46,7 @@ def profile_options() -> Spec:
 
 def registry_options() -> Spec:
     """Return where the application keeps its mapping of sources to schemas (doc fragment C(registry))."""
-    return {
-        "registry_table": {"type": "str", "default": "public.sx_source_registry"},
-        "sources_table": {"type": "str", "default": "public.sources"},
-    }
+    return {"registry_table": {"type": "str", "default": "public.sx_source_registry"}}
 
 
 def tenant_data_options() -> Spec:

@@ -29,7 +29,7 @@ from ._row_digest import (
     sqlite_buckets,
     sqlite_rows,
 )
-from ._sqlite_store import quote
+from ._sqlite_store import quote, reading
 from ._verdict import FAILED, NOT_VERIFIED, PASSED, Check
 
 if t.TYPE_CHECKING:
@@ -157,7 +157,8 @@ def count_rows(
 ) -> tuple[int, int]:
     """Return the number of the profile's rows in SQLite and of all rows of its table in PostgreSQL."""
     where, values = tenant_filter(plan, source_id)
-    (ours,) = source.execute(f"SELECT count(*) FROM {quote(plan.source)} WHERE {where}", values).fetchone()
+    with reading(source, f"counting table {plan.source}"):
+        (ours,) = source.execute(f"SELECT count(*) FROM {quote(plan.source)} WHERE {where}", values).fetchone()
     with postgres_errors(f"Counting table {plan.target}"), connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema_name, plan.target)))
         (theirs,) = cursor.fetchone() or (0,)
@@ -186,14 +187,15 @@ def _postgres_rows_in(
     statement = sql.SQL(
         "SELECT convert_to(r, 'UTF8') FROM (SELECT r, sha256(convert_to(r, 'UTF8')) AS d"
         " FROM (SELECT {row} AS r FROM {table}) AS encoded) AS digested"
-        " WHERE (((get_byte(d, 0) << 8) | get_byte(d, 1)) & {mask}) = ANY (%s)"
+        " WHERE (((get_byte(d, 0) << 8) | get_byte(d, 1)) & {mask}) = ANY ({numbers})"
     ).format(
         row=postgres_row(plan.target_codec),
         table=sql.Identifier(schema_name, plan.target),
         mask=sql.Literal(mask),
+        numbers=sql.Literal(list(numbers)),
     )
     with postgres_errors(f"Reading table {plan.target}"), connection.cursor() as cursor:
-        cursor.execute(statement, (list(numbers),))
+        cursor.execute(statement)
         return collections.Counter(bytes(row) for (row,) in cursor)
 
 

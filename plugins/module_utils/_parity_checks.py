@@ -26,10 +26,11 @@ if t.TYPE_CHECKING:
 
     from ._postgres_store import Column
     from ._psycopg2 import Connection
-    from ._table_plan import TablePlan
+    from ._table_plan import ColumnPlan, TablePlan
 
 _SLICE_ROWS = 10
 _SAMPLES = 10
+_COUNTED = ("int2", "int4", "int8")
 
 
 def check_table(
@@ -66,9 +67,10 @@ def check_table(
     return checks
 
 
-def _scalar(connection: Connection, statement: t.Any, values: t.Sequence[t.Any] = ()) -> t.Any:
+# Values stand in the statements as literals: an identifier may hold a "%", which psycopg2 takes for a placeholder.
+def _scalar(connection: Connection, statement: sql.Composable) -> t.Any:
     with postgres_errors("Checking the tenant schema"), connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement)
         row = cursor.fetchone()
         return row[0] if row else None
 
@@ -82,10 +84,10 @@ def _foreign_rows(connection: Connection, plan: TablePlan, schema_name: str, sou
     if plan.tenant_column is None:
         return []
     (column,) = _targets(plan, [plan.tenant_column])
-    statement = sql.SQL("SELECT count(*) FROM {} WHERE {} IS DISTINCT FROM %s").format(
-        sql.Identifier(schema_name, plan.target), sql.Identifier(column)
+    statement = sql.SQL("SELECT count(*) FROM {} WHERE {} IS DISTINCT FROM {}").format(
+        sql.Identifier(schema_name, plan.target), sql.Identifier(column), sql.Literal(source_id)
     )
-    strangers = _scalar(connection, statement, (source_id,))
+    strangers = _scalar(connection, statement)
     return [compare(f"rows of other profiles in {plan.source}", 0, strangers)]
 
 
@@ -139,7 +141,7 @@ def _orphans(connection: Connection, plan: TablePlan, schema_name: str) -> list[
 def _sequences(connection: Connection, plan: TablePlan, schema_name: str, columns: t.Sequence[Column]) -> list[Check]:
     checks = []
     for column in columns:
-        if column.sequence is None:
+        if column.sequence is None or column.type_name not in _COUNTED:
             continue
         table = sql.Identifier(schema_name, plan.target)
         highest = _scalar(connection, sql.SQL("SELECT max({}) FROM {}").format(sql.Identifier(column.name), table))
@@ -177,6 +179,11 @@ def _slices(
     checks = []
     where, values = tenant_filter(plan, source_id)
     texts = {column.source for column in plan.columns if column.kind.name == "text"}
+    # NULL sorts first in SQLite and last in PostgreSQL, so a row with NULL in its key takes no part.
+    where += "".join(f" AND {quote(name)} IS NOT NULL" for name in plan.key)
+    keyed = sql.SQL(" AND ").join(
+        [sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)) for name in _targets(plan, plan.key)]
+    )
     for end, direction in (("first", "ASC"), ("last", "DESC")):
         # Text in byte order on both sides: BINARY in SQLite is COLLATE "C" in PostgreSQL.
         order = ", ".join(
@@ -198,9 +205,10 @@ def _slices(
                 for name, target in zip(plan.key, _targets(plan, plan.key))
             ]
         )
-        statement = sql.SQL("SELECT convert_to({}, 'UTF8') FROM {} ORDER BY {} LIMIT {}").format(
+        statement = sql.SQL("SELECT convert_to({}, 'UTF8') FROM {} WHERE {} ORDER BY {} LIMIT {}").format(
             postgres_row(plan.target_codec),
             sql.Identifier(schema_name, plan.target),
+            keyed,
             their_order,
             sql.Literal(_SLICE_ROWS),
         )
@@ -237,17 +245,16 @@ def _samples(
                     values,
                 ).fetchone()
             )
-    match = sql.SQL(" AND ").join(
-        [sql.SQL("{} = %s").format(sql.Identifier(name)) for name in _targets(plan, plan.key)]
-    )
-    statement = sql.SQL("SELECT convert_to({}, 'UTF8') FROM {} WHERE {}").format(
-        postgres_row(plan.target_codec), sql.Identifier(schema_name, plan.target), match
-    )
+    statement = sql.SQL("SELECT convert_to({}, 'UTF8') FROM {} WHERE {}")
+    columns = [plan.columns[place] for place in plan.key_places]
     wrong = []
     for row, *fields in found:
-        native = [field.decode() if isinstance(field, bytes) else field for field in fields]
-        theirs = _scalar(connection, statement, native)
-        if theirs is None or bytes(theirs) != row:
+        match = sql.SQL(" AND ").join([_equals(column, field) for column, field in zip(columns, fields)])
+        query = statement.format(postgres_row(plan.target_codec), sql.Identifier(schema_name, plan.target), match)
+        with postgres_errors(f"Reading table {plan.target}"), connection.cursor() as cursor:
+            cursor.execute(query)
+            theirs = [bytes(text) for (text,) in cursor.fetchall()]
+        if row not in theirs:
             wrong.append(show_key(plan.key, fields))
     return compare(
         f"{len(found)} sampled rows of {plan.source}",
@@ -255,3 +262,15 @@ def _samples(
         len(wrong),
         ", ".join(wrong[:NAMED_KEYS]) if wrong else "",
     )
+
+
+def _equals(column: ColumnPlan, field: t.Any) -> sql.Composable:
+    """Return the condition that a column of PostgreSQL holds what SQLite returned for it, as the column's own type."""
+    name = sql.Identifier(column.target)
+    if field is None:
+        return sql.SQL("{} IS NULL").format(name)
+    if isinstance(field, bytes):
+        text = "\\x" + field.hex() if column.kind.name == "bytea" else field.decode()
+    else:
+        text = repr(field)
+    return sql.SQL("{} = CAST({} AS {})").format(name, sql.Literal(text), sql.SQL(column.target_type))

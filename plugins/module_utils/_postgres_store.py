@@ -21,8 +21,6 @@ if t.TYPE_CHECKING:
     from ._psycopg2 import Connection
 
 MINIMUM_SERVER = 140000
-# The collection's own bookkeeping; never "pg_…" (reserved) nor the prefix of an application's tenant schemas.
-BOOKKEEPING_SCHEMA = "sxops_cutover"
 _LOCK_CLASS = 0x53584F50  # "SXOP": the first key of our two-key advisory locks
 _OPTION_TO_LIBPQ = {
     "login_host": "host",
@@ -94,6 +92,8 @@ def conninfo(params: t.Mapping[str, t.Any]) -> str:
         parts = psycopg2.extensions.parse_dsn(dsn) if dsn else {}
         if "connect_timeout" in parts:
             given.pop("connect_timeout", None)
+        if "@" in parts.get("host", "").lstrip("@"):  # a first @ is an abstract socket's
+            raise psycopg2.ProgrammingError("a password with an @ that is not percent-encoded")
         return str(psycopg2.extensions.make_dsn(**{"application_name": "pg_cutover", **parts, **given}))
     except psycopg2.ProgrammingError as error:
         # libpq quotes the part it stumbled over, which may be the password itself
@@ -179,6 +179,12 @@ def postgres_errors(doing: str) -> t.Iterator[None]:
         raise PostgresError(f"{doing} failed", redact_text(said) or type(error).__name__, **facts) from error
 
 
+def roll_back(connection: Connection) -> None:
+    """Roll back, also where the session is gone already, so that what ended it stays the error that is reported."""
+    with contextlib.suppress(psycopg2.Error):
+        connection.rollback()
+
+
 def identifier(name: str) -> sql.Composable:
     """Return C(schema.table) (or a plain name) as a quoted identifier."""
     return sql.Identifier(*name.split(".", 1))
@@ -249,7 +255,7 @@ def try_profile_lock(connection: Connection, source_id: str) -> None:
     pid, application, user, client, since = holder
     raise LockHeld(
         f"Profile {source_id!r} is being worked on",
-        f"PostgreSQL session {pid} ({application}, user {user}, from {client}) holds its lock since {since}",
+        f"PostgreSQL session {pid} ({application}, user {user}, from {client}) holds its lock; it began at {since}",
         "Wait until that run has ended, then run the same command again.",
         holder_pid=pid,
     )
@@ -258,7 +264,14 @@ def try_profile_lock(connection: Connection, source_id: str) -> None:
 _COLUMNS = """
 SELECT c.relname, a.attname, t.typname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        a.atthasdef AND a.attgenerated = '', a.attidentity, a.attgenerated <> '',
-       pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname)
+       coalesce(pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname),
+                (SELECT quote_ident(sn.nspname) || '.' || quote_ident(s.relname)  -- DEFAULT nextval(), not owned
+                   FROM pg_attrdef ad
+                   JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid
+                                   AND d.refclassid = 'pg_class'::regclass
+                   JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
+                   JOIN pg_namespace sn ON sn.oid = s.relnamespace
+                  WHERE ad.adrelid = c.oid AND ad.adnum = a.attnum LIMIT 1))
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -301,5 +314,6 @@ SELECT c.relname, k.conname,
 _LOCK_HOLDER = """
 SELECT a.pid, a.application_name, a.usename, coalesce(host(a.client_addr), 'this host'), a.backend_start::text
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE l.locktype = 'advisory' AND l.granted AND l.objid = hashtext(%s)::oid AND l.classid = %s::oid
+ WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND l.objid = hashtext(%s)::oid AND l.classid = %s::oid
 """

@@ -14,6 +14,8 @@ import typing as t
 
 from ._errors import ProfileError
 
+# The collection's own bookkeeping; never "pg_…" (reserved) nor the prefix of an application's tenant schemas.
+BOOKKEEPING_SCHEMA = "sxops_cutover"
 MAX_IDENTIFIER_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL silently cuts longer names, so two could become one
 _SOURCE_ID = re.compile(r"[A-Za-z0-9._-]+")
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -64,7 +66,7 @@ def check_schema_name(name: str, source_id: str) -> str:
     """Return the schema name unchanged, or refuse it.
 
     Raises:
-        ProfileError: It is not a plain identifier, is reserved by PostgreSQL, or is over 63 bytes long.
+        ProfileError: It is not a plain identifier, is reserved by PostgreSQL or by us, or is over 63 bytes long.
     """
     if not _SCHEMA.fullmatch(name):
         raise ProfileError(
@@ -74,6 +76,12 @@ def check_schema_name(name: str, source_id: str) -> str:
     if name.lower().startswith("pg_") or name.lower() == "information_schema":
         raise ProfileError(
             f"Schema name {name!r} of source_id {source_id!r} is refused", "PostgreSQL reserves it for itself"
+        )
+    if name.lower() == BOOKKEEPING_SCHEMA:
+        raise ProfileError(
+            f"Schema name {name!r} of source_id {source_id!r} is refused",
+            "this collection keeps its own records in a schema of that name",
+            "Choose another schema_prefix or schema_name.",
         )
     if len(name.encode()) > MAX_IDENTIFIER_BYTES:
         raise ProfileError(

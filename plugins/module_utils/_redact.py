@@ -17,7 +17,8 @@ import typing as t
 import urllib.parse
 
 MASK = "********"
-_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^/@\s:]*:)[^@\s]*(?P<tail>@)")
+# Up to the last @, so that one left unencoded in a password shows nothing of it.
+_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.-]*://[^/@\s:]*:)\S*(?P<tail>@)")
 _KEYWORD_PASSWORD = re.compile(
     r"(?P<head>\b(?:password|sslpassword|passwd|pwd)\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s'&;]+)", re.IGNORECASE
 )
@@ -34,22 +35,22 @@ def secrets_of(*values: str | None) -> frozenset[str]:
         if not value:
             continue
         found.add(value)
-        password = _password_of(value)
-        if password:
+        for password in _passwords_of(value):
             found.update({password, urllib.parse.unquote(password)})
     return frozenset(found)
 
 
-def _password_of(dsn: str) -> str | None:
+def _passwords_of(dsn: str) -> list[str]:
+    """Return the passwords inside a connection string, written as libpq reads it (and as people mistype it)."""
     if "://" in dsn:
-        try:
-            return urllib.parse.urlsplit(dsn).password
-        except ValueError:
-            return None
-    match = re.search(r"\bpassword\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))", dsn)
-    if not match:
-        return None
-    return re.sub(r"\\(.)", r"\1", match.group(1)) if match.group(1) is not None else match.group(2)
+        # Not urlsplit(): to libpq "?" and "#" are part of a password, and it takes passwords from the query.
+        found = re.findall(r"://[^/@\s:]*:([^@\s]*)@", dsn) + re.findall(r"://[^/@\s:]*:(\S*)@", dsn)
+        found += re.findall(r"[?&](?:ssl)?password=([^&\s]*)", dsn)
+    else:
+        quoted = re.findall(r"\b(?:ssl)?password\s*=\s*'((?:[^'\\]|\\.)*)'", dsn)
+        found = [re.sub(r"\\(.)", r"\1", password) for password in quoted]
+        found += re.findall(r"\b(?:ssl)?password\s*=\s*([^'\s]\S*)", dsn)
+    return [password for password in found if password]
 
 
 def redact_text(text: str, secrets: t.Iterable[str] = ()) -> str:
@@ -61,12 +62,16 @@ def redact_text(text: str, secrets: t.Iterable[str] = ()) -> str:
 
 
 def redact(value: t.Any, secrets: t.Iterable[str] = ()) -> t.Any:
-    """Return the value (dicts, lists and strings at any depth) with every secret masked."""
+    """Return the value (dicts, lists and strings at any depth) with every secret masked.
+
+    The keys of a dict are names that the engine gave, which a password must not be able to change; only what
+    looks like a connection string is masked in them.
+    """
     secrets = frozenset(secrets)
     if isinstance(value, str):
         return redact_text(value, secrets)
     if isinstance(value, dict):
-        return {redact(key, secrets): redact(item, secrets) for key, item in value.items()}
+        return {redact(key): redact(item, secrets) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [redact(item, secrets) for item in value]
     return value

@@ -30,7 +30,7 @@ def kind_of(fields: t.Mapping[str, t.Any]) -> str:
     """
     if ("phase" in fields) != ("status" in fields) or ("phase" in fields and "store" in fields):
         raise BadInput(
-            "A record names a phase with its status, or a store, or a message alone",
+            "A record names a phase with its status, or a store, or a text alone",
             "both or halves of these were given",
         )
     if "phase" in fields:
@@ -44,7 +44,7 @@ def kind_of(fields: t.Mapping[str, t.Any]) -> str:
         return "switched"
     if "message" in fields:
         return "note"
-    raise BadInput("A record needs a phase, a store or a message")
+    raise BadInput("A record needs a phase with its status, a store or a text")
 
 
 def last_phase(entries: list[dict[str, t.Any]], run_id: str, phase: str) -> dict[str, t.Any] | None:

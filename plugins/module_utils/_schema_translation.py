@@ -18,6 +18,7 @@ import typing as t
 
 from ._profile import MAX_IDENTIFIER_BYTES
 from ._psycopg2 import sql
+from ._sqlite_store import bare
 
 if t.TYPE_CHECKING:
     from ._sqlite_store import Catalog, Column, ForeignKey, Index, Table
@@ -50,6 +51,8 @@ _TYPES = (
     (("DATE", "TIME"), "text"),
     (("NUMERIC", "DECIMAL"), "numeric"),
 )
+_NUMBER = r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"
+_COLLATE = r"\bCOLLATE\s+(?!BINARY\b)"  # blanked out: a quoted collation is refused as well
 _CURRENT = {
     "CURRENT_TIMESTAMP": "YYYY-MM-DD HH24:MI:SS",
     "CURRENT_DATE": "YYYY-MM-DD",
@@ -68,40 +71,46 @@ def postgres_type(declared: str) -> str | None:
     return None
 
 
-def translate(catalog: Catalog, names: t.Collection[str], schema_name: str) -> Translation:
+def translate(
+    catalog: Catalog, names: t.Collection[str], schema_name: str, existing: t.Collection[str] = ()
+) -> Translation:
     """Translate the named tables, with keys, defaults, NOT NULL, UNIQUE, foreign keys and plain indexes.
 
     Args:
         catalog: What the SQLite file declares.
         names: The tables to create; the others are not looked at.
         schema_name: The tenant schema.
+        existing: The tables that the tenant schema has already; foreign keys may refer to them as well.
     """
     tables = [table for table in catalog.tables if table.name in names]
+    parents = {*names, *existing}
     statements: list[Statement] = []
-    later: list[Statement] = []
+    indexes: list[Statement] = []  # before the foreign keys, which may refer to a unique one
+    foreign_keys: list[Statement] = []
     refusals: list[str] = []
     for table in tables:
         refusals += _untranslatable(table)
         statements.append(_create_table(table, schema_name, refusals))
-        for number, key in enumerate(table.foreign_keys, start=1):
-            later.append(_foreign_key(table, key, number, schema_name, names, refusals))
         for index in table.indexes:
             if index.origin == "c":
-                later.append(_create_index(table, index, schema_name, refusals))
-    return Translation((*statements, *later), tuple(refusals))
+                indexes.append(_create_index(table, index, schema_name, refusals))
+        for key in table.foreign_keys:
+            foreign_keys.append(_foreign_key(table, key, schema_name, parents, refusals))
+    return Translation((*statements, *indexes, *foreign_keys), tuple(refusals))
 
 
 def _untranslatable(table: Table) -> list[str]:
-    # PRAGMAs say nothing about these, so the statement itself is looked at, string literals blanked out.
-    bare = re.sub(r"'(?:[^']|'')*'", "''", table.sql).upper()
+    # PRAGMAs say nothing about these, so the statement itself is looked at.
+    statement = bare(table.sql)
     found = [
         f"table {table.name}: {what} cannot be translated exactly"
         for word, what in (
             (r"\bCHECK\s*\(", "a CHECK constraint"),
-            (r"\bCOLLATE\s+(?!BINARY)", "a COLLATE clause other than BINARY"),
+            (_COLLATE, "a COLLATE clause other than BINARY"),
             (r"\bDEFERRABLE\b", "a DEFERRABLE constraint"),
+            (r"\bON\s+CONFLICT\b", "an ON CONFLICT clause"),
         )
-        if re.search(word, bare)
+        if re.search(word, statement)
     ]
     found += [
         f"column {table.name}.{column.name}: a generated column cannot be translated exactly"
@@ -110,7 +119,11 @@ def _untranslatable(table: Table) -> list[str]:
     ]
     found += [
         f"{what} {name!r}: the name is longer than {MAX_IDENTIFIER_BYTES} bytes, PostgreSQL would cut it"
-        for what, name in [("table", table.name), *(("column", name) for name in table.column_names)]
+        for what, name in [
+            ("table", table.name),
+            *(("column", name) for name in table.column_names),
+            *(("index", index.name) for index in table.indexes if index.origin == "c"),
+        ]
         if len(name.encode()) > MAX_IDENTIFIER_BYTES
     ]
     return found
@@ -165,11 +178,8 @@ def _default(default: str, type_name: str) -> sql.Composable | None:
         return sql.Literal(string.group(1).replace("''", "'"))
     if type_name == "boolean" and text.upper() in ("0", "1", "TRUE", "FALSE"):
         return sql.SQL("true" if text.upper() in ("1", "TRUE") else "false")
-    if re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", text) and type_name in (
-        "bigint",
-        "double precision",
-        "numeric",
-    ):
+    number = {"bigint": r"[+-]?\d+", "double precision": _NUMBER, "numeric": _NUMBER}.get(type_name)
+    if number and re.fullmatch(number, text):
         return sql.SQL(text)
     return None
 
@@ -177,7 +187,6 @@ def _default(default: str, type_name: str) -> sql.Composable | None:
 def _foreign_key(
     table: Table,
     key: ForeignKey,
-    number: int,
     schema_name: str,
     names: t.Collection[str],
     refusals: list[str],
@@ -187,25 +196,24 @@ def _foreign_key(
             f"table {table.name}: its foreign key ({', '.join(key.columns)}) refers to {key.parent}, which is "
             "not among the tables of the profile or has no key"
         )
-    name = f"{table.name}_fk{number}"
-    statement = sql.SQL(
-        "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON UPDATE {} ON DELETE {}"
-    ).format(
+    # PostgreSQL names it: a name made here could be cut, and then be the same as another one's.
+    statement = sql.SQL("ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) ON UPDATE {} ON DELETE {}").format(
         sql.Identifier(schema_name, table.name),
-        sql.Identifier(name),
         _names(key.columns),
         sql.Identifier(schema_name, key.parent),
         _names(key.parent_columns),
         sql.SQL(key.on_update),
         sql.SQL(key.on_delete),
     )
-    return Statement(f"foreign key {name}", statement)
+    return Statement(f"foreign key ({', '.join(key.columns)}) of {table.name}", statement)
 
 
 def _create_index(table: Table, index: Index, schema_name: str, refusals: list[str]) -> Statement:
     if index.partial or None in index.columns:
         what = "a partial" if index.partial else "an expression"
         refusals.append(f"index {index.name}: {what} index cannot be translated exactly")
+    elif re.search(_COLLATE, bare(index.sql or "")):
+        refusals.append(f"index {index.name}: a COLLATE clause other than BINARY cannot be translated exactly")
     parts = [
         sql.SQL("{} DESC NULLS LAST" if descending else "{} NULLS FIRST").format(sql.Identifier(name))
         for name, descending in zip(index.columns, index.descending)

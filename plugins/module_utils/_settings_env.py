@@ -232,7 +232,8 @@ def _unquote(token: str) -> tuple[str, bool]:
 
 def _end_of_line(text: str, position: int) -> re.Match[str]:
     found = _EOL.search(text, position)
-    assert found is not None  # \Z always matches
+    if found is None:
+        raise AssertionError("the end of the text always matches")
     return found
 
 

@@ -77,7 +77,7 @@ def _members(text: str, brace: int) -> tuple[list[_Member], int]:
     while text[at] != "}":
         member_name, end = _DECODER.raw_decode(text, at)
         value_start = _skip(text, _skip(text, end) + 1)
-        _, value_end = _DECODER.raw_decode(text, value_start)
+        value_end = _DECODER.raw_decode(text, value_start)[1]
         members.append(_Member(member_name, at, value_start, value_end))
         at = _skip(text, value_end)
         if text[at] == ",":
@@ -111,14 +111,15 @@ def _walk(text: str, path: tuple[str, ...], name: str) -> tuple[int, int, _Membe
 
 
 def _value_at(text: str, path: tuple[str, ...], name: str) -> t.Any:
-    _, depth, member = _walk(text, path, name)
+    _brace, depth, member = _walk(text, path, name)
     return ABSENT if member is None or depth < len(path) - 1 else _DECODER.raw_decode(text, member.value_start)[0]
 
 
 def _without(text: str, path: tuple[str, ...], name: str) -> str:
-    brace, _, member = _walk(text, path, name)
-    assert member is not None
+    brace, _depth, member = _walk(text, path, name)
     members, close = _members(text, brace)
+    if member is None:
+        return text
     index = members.index(member)
     if index + 1 < len(members):
         return text[: member.start] + text[members[index + 1].start :]
@@ -166,7 +167,7 @@ def _line_indent(text: str, at: int) -> str:
 
 def _unit(text: str) -> str | None:
     """Return one step of the file's indentation; None when the file is one line with something in it."""
-    members, _ = _members(text, _skip(text, 0))
+    members = _members(text, _skip(text, 0))[0]
     if not members:
         return "  "
     return _indent_at(text, members[0].start)

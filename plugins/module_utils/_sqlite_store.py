@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import re
 import sqlite3
@@ -22,6 +23,22 @@ from ._errors import SqliteError
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+_VIRTUAL = re.compile(r"\s*CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+[\"'`\[]?(\w+)", re.IGNORECASE | re.DOTALL)
+# The storage of a virtual table by its module: what stands behind the table's name and an underscore.
+_RTREE = "node|rowid|parent"
+_SHADOWS = {
+    "fts3": "content|segments|segdir|docsize|stat",
+    "fts4": "content|segments|segdir|docsize|stat",
+    "fts5": "data|idx|content|docsize|config",
+    "rtree": _RTREE,
+    "rtree_i32": _RTREE,
+    "geopoly": _RTREE,
+    "spellfix1": "vocab",
+    "vec0": r"chunks|rowids|info|auxiliary|(vector_chunks|metadatachunks|metadatatext)\d+",
+}
+_LOCKED = re.compile(r"database (table |schema )?is locked")
 _RESTORE = "Restore it from its newest verified backup before anything else."
 
 
@@ -39,7 +56,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key; C(parent_columns) is filled in from the parent's primary key where left implicit."""
+    """A foreign key, spelt as the parent spells itself; C(parent_columns) is its primary key where left implicit."""
 
     columns: tuple[str, ...]
     parent: str
@@ -100,7 +117,7 @@ def quote(identifier: str) -> str:
 
 
 def open_readonly(path: str | pathlib.Path, timeout_s: float = 5.0) -> sqlite3.Connection:
-    """Open a database file for reading only; nothing is created or changed, the WAL is read as well.
+    """Open a database file for reading only: nothing is changed, the WAL is read as well, and nothing is left behind.
 
     The file is never opened as a plain file while SQLite has it open: closing such a handle would drop every lock
     of this process on it, those of other connections included (https://www.sqlite.org/howtocorrupt.html, 2.2).
@@ -114,10 +131,25 @@ def open_readonly(path: str | pathlib.Path, timeout_s: float = 5.0) -> sqlite3.C
     """
     file = pathlib.Path(path)
     _refuse_missing(file)
-    uri = f"file:{urllib.parse.quote(str(file))}?mode=ro"
+    wal = file.with_name(file.name + "-wal")
+    alone = not wal.exists()
+    connection = _open(file, "ro", timeout_s)
+    if alone and wal.exists():
+        # A reader in mode=ro makes an empty WAL and may not remove it. One in mode=rw removes it when it leaves.
+        with contextlib.suppress(SqliteError):
+            cleaner = _open(file, "rw", timeout_s)
+            connection.close()
+            return cleaner
+    return connection
+
+
+def _open(file: pathlib.Path, mode: str, timeout_s: float) -> sqlite3.Connection:
+    # Absolute, behind an empty authority: SQLite takes file://srv/x.db for the host "srv".
+    uri = f"file://{urllib.parse.quote(os.fsencode(file.absolute()))}?mode={mode}"
     with sqlite_errors(file):
         connection = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
         try:
+            connection.execute("PRAGMA query_only = ON")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
             connection.close()
@@ -176,7 +208,7 @@ def sqlite_errors(path: str | pathlib.Path, doing: str = "") -> t.Iterator[None]
         yield
     except sqlite3.OperationalError as error:
         text = str(error)
-        if "locked" in text or "busy" in text:
+        if _LOCKED.match(text):
             raise SqliteError(
                 f"{what} is locked",
                 f"another process holds its write lock ({text})",
@@ -184,6 +216,8 @@ def sqlite_errors(path: str | pathlib.Path, doing: str = "") -> t.Iterator[None]
                 locked=True,
             ) from error
         raise SqliteError(f"{what} failed", text) from error
+    except sqlite3.DataError as error:  # a value over SQLite's own limits: the file is sound
+        raise SqliteError(f"{what} failed", str(error)) from error
     except sqlite3.DatabaseError as error:
         raise SqliteError(
             f"{what} cannot be used",
@@ -199,12 +233,21 @@ def reading(connection: sqlite3.Connection, doing: str) -> contextlib.AbstractCo
 
 
 def read_catalog(connection: sqlite3.Connection) -> Catalog:
-    """Return what the file declares, C(sqlite_*) tables of SQLite's own left out."""
+    """Return what the file declares, C(sqlite_*) tables of SQLite's own left out.
+
+    Raises:
+        SqliteError: The file is damaged or locked.
+    """
+    with reading(connection, "reading what it declares"):
+        return _read_catalog(connection)
+
+
+def _read_catalog(connection: sqlite3.Connection) -> Catalog:
     rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master ORDER BY rowid").fetchall()
     names = [(name, sql) for kind, name, sql in rows if kind == "table" and not name.startswith("sqlite_")]
-    virtual = [name for name, sql in names if re.match(r"\s*CREATE\s+VIRTUAL\b", sql, re.IGNORECASE)]
-    keys = {name: _key_of(connection, name) for name, _sql in names if name not in virtual}
-    tables = tuple(_read_table(connection, name, sql, _kind(name, virtual), keys) for name, sql in names)
+    virtual = {name: made[1].lower() for name, sql in names if (made := _VIRTUAL.match(sql))}
+    parents = {fold(name): _parent(connection, name) for name, _sql in names if name not in virtual}
+    tables = tuple(_read_table(connection, name, sql, _kind(name, virtual), parents) for name, sql in names)
     return Catalog(
         tables=tables,
         views=tuple(name for kind, name, _sql in rows if kind == "view"),
@@ -212,22 +255,44 @@ def read_catalog(connection: sqlite3.Connection) -> Catalog:
     )
 
 
-def _kind(name: str, virtual: t.Sequence[str]) -> str:
+def _kind(name: str, virtual: t.Mapping[str, str]) -> str:
     if name in virtual:
         return "virtual"
-    # FTS, R-tree and their like keep their storage in tables named after them; SQLite reserves that pattern.
-    if any(name.startswith(parent + "_") for parent in virtual):
-        return "shadow"
+    # FTS, R-tree and their like keep their storage in tables named after them. Only their known names count: an
+    # application may well keep docs_history beside a virtual table docs.
+    for parent, module in virtual.items():
+        storage = _SHADOWS.get(module)
+        if storage and fold(name).startswith(fold(parent) + "_") and re.fullmatch(storage, name[len(parent) + 1 :]):
+            return "shadow"
     return "table"
 
 
-def _key_of(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
-    info = connection.execute(f"PRAGMA table_info({quote(table)})").fetchall()
-    return tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
+def fold(name: str) -> str:
+    """Return the name as SQLite compares it: ASCII letters regardless of case, all others as they are."""
+    return name.translate(_ASCII_LOWER)
+
+
+def bare(sql: str) -> str:
+    """Return a statement in capitals with its comments, string literals and quoted names blanked out."""
+    return _QUOTED.sub(" ", sql).upper()
+
+
+class _Parent(t.NamedTuple):
+    """A table as foreign keys may refer to it: its own spelling, that of its columns (folded to own), its key."""
+
+    name: str
+    columns: dict[str, str]
+    key: tuple[str, ...]
+
+
+def _parent(connection: sqlite3.Connection, table: str) -> _Parent:
+    info = connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
+    key = tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
+    return _Parent(table, {fold(row[1]): row[1] for row in info}, key)
 
 
 def _read_table(
-    connection: sqlite3.Connection, name: str, sql: str, kind: str, keys: t.Mapping[str, tuple[str, ...]]
+    connection: sqlite3.Connection, name: str, sql: str, kind: str, parents: t.Mapping[str, _Parent]
 ) -> Table:
     if kind == "virtual":
         # Its module may not be loaded here, so its columns are not asked for: virtual tables are never copied.
@@ -237,12 +302,12 @@ def _read_table(
         for row in connection.execute(f"PRAGMA table_xinfo({quote(name)})")
         if row[6] != 1
     )
-    tail = sql[sql.rfind(")") + 1 :].upper()
+    tail = bare(sql).rpartition(")")[2]
     return Table(
         name,
         kind,
         columns,
-        _foreign_keys(connection, name, keys),
+        _foreign_keys(connection, name, parents),
         _indexes(connection, name),
         "WITHOUT" in tail and "ROWID" in tail,
         "STRICT" in tail,
@@ -251,22 +316,21 @@ def _read_table(
 
 
 def _foreign_keys(
-    connection: sqlite3.Connection, table: str, keys: t.Mapping[str, tuple[str, ...]]
+    connection: sqlite3.Connection, table: str, parents: t.Mapping[str, _Parent]
 ) -> tuple[ForeignKey, ...]:
     grouped: dict[int, list[t.Any]] = {}
     for row in connection.execute(f"PRAGMA foreign_key_list({quote(table)})"):
         grouped.setdefault(row[0], []).append(row)
-    lower = {name.lower(): key for name, key in keys.items()}
     found = []
     for _number, rows in sorted(grouped.items(), reverse=True):  # SQLite lists the last declared one first
         rows.sort(key=lambda row: row[1])
-        explicit = tuple(row[4] for row in rows if row[4] is not None)
-        parent = rows[0][2]
+        parent = parents.get(fold(rows[0][2]), _Parent(rows[0][2], {}, ()))
+        explicit = tuple(parent.columns.get(fold(row[4]), row[4]) for row in rows if row[4] is not None)
         found.append(
             ForeignKey(
                 tuple(row[3] for row in rows),
-                parent,
-                explicit or lower.get(parent.lower(), ()),
+                parent.name,
+                explicit or parent.key,
                 rows[0][5],
                 rows[0][6],
             )

@@ -16,6 +16,7 @@ import typing as t
 
 from ._errors import SchemaRefused
 from ._row_codec import KINDS, Kind
+from ._sqlite_store import fold
 
 if t.TYPE_CHECKING:
     from . import _postgres_store, _sqlite_store
@@ -31,6 +32,7 @@ class ColumnPlan:
     target_type: str
     kind: Kind
     not_null: bool
+    sequence: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +103,7 @@ def make_plan(
     tenant_column: str | None,
     shared_tables: t.Collection[str] = (),
     exclude_tables: t.Collection[str] = (),
+    schema_name: str = "",
 ) -> Plan:
     """Pair every table of the SQLite file with one of the tenant schema.
 
@@ -110,6 +113,7 @@ def make_plan(
         tenant_column: The column that tells profiles apart; None when the whole file is one profile's.
         shared_tables: Tables of all profiles, which are not part of a tenant schema.
         exclude_tables: Tables to leave behind.
+        schema_name: The tenant schema; a foreign key into another schema is none between the profile's tables.
     """
     left_out: list[tuple[str, str]] = []
     refusals: list[str] = []
@@ -137,8 +141,16 @@ def make_plan(
     for name, (table, found) in paired.items():
         columns, faults = _pair_columns(table, found)
         refusals += faults
-        if columns:
-            plans[name] = _table_plan(table, found, columns, tenant_column, by_target, paired)
+        if tenant_column and not faults and tenant_column not in [column.source for column in columns]:
+            refusals.append(f"table {name}: its column {tenant_column} does not travel, which tells the profiles apart")
+        elif columns:
+            inside = [key for key in found.foreign_keys if key.parent[0] == schema_name and key.parent[1] in by_target]
+            plans[name] = _table_plan(table, found, columns, tenant_column, inside, by_target, paired)
+        left_out += [
+            (f"{name}.{column.name}", "generated column without a counterpart: its content is derived")
+            for column in table.columns
+            if column.generated and column.name not in [travels.source for travels in columns]
+        ]
     left_out += [
         (name, "only in the tenant schema; nothing is loaded into it") for name in sorted(set(target) - set(by_target))
     ]
@@ -163,11 +175,11 @@ def _reason_to_leave_out(
 
 
 def _match(name: str, candidates: t.Iterable[str]) -> str | None:
-    # SQLite's names are case-insensitive, PostgreSQL's are not; an exact match wins over a folded one.
+    # SQLite's names are case-insensitive (in ASCII), PostgreSQL's are not; an exact match wins over a folded one.
     names = list(candidates)
     if name in names:
         return name
-    folded = [candidate for candidate in names if candidate.lower() == name.lower()]
+    folded = [candidate for candidate in names if fold(candidate) == fold(name)]
     return folded[0] if len(folded) == 1 else None
 
 
@@ -185,6 +197,11 @@ def _pair_columns(
             continue
         found = targets.pop(match)
         if found.generated:
+            if not column.generated:
+                faults.append(
+                    f"column {table.name}.{column.name}: the tenant schema generates it, so the values that "
+                    "SQLite stores cannot be loaded"
+                )
             continue
         kind = KINDS.get(found.type_name)
         if kind is None:
@@ -193,7 +210,11 @@ def _pair_columns(
                 f"{column.declared_type or 'untyped'} to {found.declared} is known"
             )
             continue
-        columns.append(ColumnPlan(column.name, found.name, column.declared_type, found.declared, kind, found.not_null))
+        columns.append(
+            ColumnPlan(
+                column.name, found.name, column.declared_type, found.declared, kind, found.not_null, found.sequence
+            )
+        )
     faults += [
         f"column {table.name}.{column.name}: the tenant schema needs a value for it, the SQLite file has no such column"
         for column in targets.values()
@@ -207,21 +228,22 @@ def _table_plan(
     target: _postgres_store.Table,
     columns: tuple[ColumnPlan, ...],
     tenant_column: str | None,
+    foreign_keys: t.Sequence[_postgres_store.ForeignKey],
     by_target: t.Mapping[str, str],
     paired: t.Mapping[str, tuple[_sqlite_store.Table, _postgres_store.Table]],
 ) -> TablePlan:
     to_source = {column.target: column.source for column in columns}
     references = []
-    for foreign in target.foreign_keys:
-        parent = by_target.get(foreign.parent[1])
-        if parent is None or not set(foreign.columns) <= set(to_source):
+    for foreign in foreign_keys:
+        if not set(foreign.columns) <= set(to_source):
             continue
-        parents = {name.lower(): name for name in paired[parent][0].column_names}
+        parent = by_target[foreign.parent[1]]
+        parents = {fold(name): name for name in paired[parent][0].column_names}
         references.append(
             Reference(
                 tuple(to_source[name] for name in foreign.columns),
                 parent,
-                tuple(parents.get(name.lower(), name) for name in foreign.parent_columns),
+                tuple(parents.get(fold(name), name) for name in foreign.parent_columns),
                 foreign.parent[1],
                 foreign.parent_columns,
             )

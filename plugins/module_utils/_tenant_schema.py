@@ -13,8 +13,8 @@ import typing as t
 
 from . import _load_journal, _postgres_store
 from ._errors import PostgresError, ProfileError, SchemaRefused
-from ._postgres_store import BOOKKEEPING_SCHEMA, identifier, postgres_errors
-from ._profile import MAX_IDENTIFIER_BYTES, Profile, refuse_collision
+from ._postgres_store import identifier, postgres_errors, roll_back
+from ._profile import BOOKKEEPING_SCHEMA, MAX_IDENTIFIER_BYTES, Profile, check_schema_name, refuse_collision
 from ._psycopg2 import sql
 from ._schema_translation import Statement, translate
 
@@ -107,7 +107,7 @@ def plan_present(
                 create = sql.SQL("CREATE SCHEMA {}").format(schema)
                 owned.append(Statement(f"schema {profile.schema_name}", create))
             missing = [name for name in translate_tables if name not in tables]
-            translation = translate(catalog, missing, profile.schema_name)
+            translation = translate(catalog, missing, profile.schema_name, existing=tables)
             if translation.refusals:
                 raise SchemaRefused(
                     "The tables cannot be translated",
@@ -120,7 +120,8 @@ def plan_present(
             statements += [*owned, _as_role(None)] if len(owned) > bool(owner) else []
             statements += _registry(connection, profile, registry_table, owner)
         if app_role and (exists or catalog is not None):
-            statements += _grants(connection, profile.schema_name, app_role, exists, tables)
+            new = any(s.creates.startswith("table ") for s in statements)
+            statements += _grants(connection, profile.schema_name, app_role, new or not exists)
     return SchemaPlan(tuple(statements), exists, tuple(sorted(tables)))
 
 
@@ -152,22 +153,20 @@ def _registry(connection: Connection, profile: Profile, registry_table: str, own
     return found
 
 
-def _grants(
-    connection: Connection, schema_name: str, role: str, exists: bool, tables: t.Collection[str]
-) -> list[Statement]:
+def _grants(connection: Connection, schema_name: str, role: str, lacking: bool) -> list[Statement]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = %s", (role,))
         if cursor.fetchone() is None:
             raise PostgresError(
                 f"Role {role!r} does not exist", remedy="Create it, or correct app_role of the profile."
             )
-        lacking = not exists or not tables
         if not lacking:
             cursor.execute(
                 "SELECT NOT has_schema_privilege(%(role)s, n.oid, 'USAGE') OR EXISTS (SELECT 1 FROM pg_class c,"
                 " unnest(%(dml)s) AS p(privilege) WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')"
-                " AND NOT has_table_privilege(%(role)s, c.oid, p.privilege)) FROM pg_namespace n"
-                " WHERE n.nspname = %(schema)s",
+                " AND NOT has_table_privilege(%(role)s, c.oid, p.privilege)) OR EXISTS (SELECT 1 FROM pg_class c"
+                " WHERE c.relnamespace = n.oid AND c.relkind = 'S' AND NOT has_sequence_privilege(%(role)s, c.oid,"
+                " 'USAGE')) FROM pg_namespace n WHERE n.nspname = %(schema)s",
                 {"role": role, "schema": schema_name, "dml": list(_DML)},
             )
             row = cursor.fetchone()
@@ -201,13 +200,18 @@ def apply(connection: Connection, plan: SchemaPlan) -> None:
                         cursor.execute(statement.statement)
         connection.commit()
     except BaseException:
-        connection.rollback()
+        roll_back(connection)
         raise
 
 
 def archive_name(schema_name: str, suffix: str) -> str:
-    """Return the name under which a schema is kept, cut so that the dated suffix always fits."""
-    return f"{schema_name[: MAX_IDENTIFIER_BYTES - len(suffix) - 1]}_{suffix}"
+    """Return the name under which a schema is kept, cut so that the dated suffix always fits.
+
+    Raises:
+        ProfileError: With this suffix it would be no name that PostgreSQL keeps whole.
+    """
+    kept_as = f"{schema_name[: max(MAX_IDENTIFIER_BYTES - len(suffix) - 1, 1)]}_{suffix}"
+    return check_schema_name(kept_as, f"{schema_name} (archived)")
 
 
 def archive(connection: Connection, schema_name: str, kept_as: str) -> None:
@@ -224,5 +228,5 @@ def archive(connection: Connection, schema_name: str, kept_as: str) -> None:
             _load_journal.forget(connection, schema_name)
             connection.commit()
     except BaseException:
-        connection.rollback()
+        roll_back(connection)
         raise

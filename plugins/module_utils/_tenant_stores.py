@@ -13,7 +13,7 @@ import dataclasses
 import typing as t
 
 from . import _postgres_store, _row_codec, _sqlite_store
-from ._errors import PostgresError
+from ._errors import PostgresError, SqliteError
 from ._profile import Profile, profile_of
 from ._schema_translation import postgres_type
 from ._table_plan import Plan, make_plan
@@ -53,6 +53,7 @@ def open_stores(params: t.Mapping[str, t.Any], *, plan_only: bool = False) -> t.
     profile = profile_of(params["source_id"], params["schema_prefix"], params["schema_name"])
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(contextlib.closing(_sqlite_store.open_readonly(params["sqlite_path"])))
+        _refuse_utf16(source, params["sqlite_path"])
         catalog = _sqlite_store.read_catalog(source)
         connection = stack.enter_context(contextlib.closing(_postgres_store.connect(params)))
         _refuse_encoding(connection)
@@ -73,10 +74,21 @@ def open_stores(params: t.Mapping[str, t.Any], *, plan_only: bool = False) -> t.
             tenant_column=params["tenant_column"] or None,
             shared_tables=[table["name"] for table in params["shared_tables"]],
             exclude_tables=params["exclude_tables"],
+            schema_name="" if planned_only else profile.schema_name,
         )
         _row_codec.prepare(source)
         source.execute("BEGIN")
         yield Stores(profile, source, connection, catalog, targets, plan, planned_only)
+
+
+def _refuse_utf16(source: sqlite3.Connection, path: str) -> None:
+    (encoding,) = source.execute("PRAGMA encoding").fetchone()
+    if encoding != "UTF-8":
+        raise SqliteError(
+            f"SQLite file {path} is encoded in {encoding}",
+            "its rows are compared by their UTF-8 bytes",
+            "Rewrite a copy of it as UTF-8 (sqlite3 old.db .dump into a new file), and load that.",
+        )
 
 
 def _refuse_encoding(connection: Connection) -> None:
@@ -109,7 +121,7 @@ def _expected_targets(catalog: _sqlite_store.Catalog, names: t.Collection[str]) 
                     column.name,
                     declared.get(name, name),
                     name,
-                    column.not_null,
+                    column.not_null or bool(column.primary_key),
                     False,
                     "",
                     column.generated,

@@ -52,7 +52,7 @@ options:
     description:
       - V(begin) takes the lock and starts a run, or goes on with the open run of the same O(verb). An open run of
         another verb is closed as abandoned.
-      - V(record) appends a phase (O(phase) with O(status)), a switch (O(store)) or a note (O(message) alone). The run
+      - V(record) appends a phase (O(phase) with O(status)), a switch (O(store)) or a note (O(text) alone). The run
         must hold the lock, so that a run that was taken over cannot go on.
       - V(end) closes the run with its O(outcome) and releases its lock.
       - V(read) returns the summary and the last entries, and writes nothing.
@@ -93,8 +93,8 @@ options:
     description: How the run ended. Required for O(action=end).
     type: str
     choices: [abandoned, completed, failed, refused, rolled_back]
-  message:
-    description: A sentence for the report, such as why a phase failed.
+  text:
+    description: A sentence for the report, such as why a phase failed. The ledger and its summary call it C(message).
     type: str
   take_over:
     description:
@@ -184,7 +184,7 @@ lock:
   sample:
     run_id: 20261121T093015Z-cutover-1a2b3c
     verb: cutover
-    since: 2026-11-21T09:30:15.120Z
+    since: "2026-11-21T09:30:15.120Z"
     attempt: 1
     holder: {user: ops, host: control-1, pid: 4711, started: 815000, boot_id: 6b1f0f0e}
 summary:
@@ -203,7 +203,7 @@ summary:
     live_store_since:
       description: When that was (UTC).
       type: str
-      sample: 2026-11-21T09:31:02.410Z
+      sample: "2026-11-21T09:31:02.410Z"
     open_run:
       description: The run that has not ended, or null.
       type: dict
@@ -219,11 +219,11 @@ summary:
         started:
           description: When it was started (UTC).
           type: str
-          sample: 2026-11-21T09:30:15.120Z
+          sample: "2026-11-21T09:30:15.120Z"
         ended:
           description: When it ended (UTC), or null.
           type: str
-          sample: 2026-11-21T09:31:15.733Z
+          sample: "2026-11-21T09:31:15.733Z"
         duration_ms:
           description: How long it took, or null.
           type: int
@@ -252,7 +252,7 @@ summary:
           description: For each phase its last C(status), C(time), C(duration_ms), C(message) and C(facts).
           type: dict
           sample:
-            load: {status: passed, time: 2026-11-21T09:30:40.001Z, duration_ms: 5210, facts: {rows: 20000}}
+            load: {status: passed, time: "2026-11-21T09:30:40.001Z", duration_ms: 5210, facts: {rows: 20000}}
         phases_passed:
           description: The phases whose last status is V(passed), in order.
           type: list
@@ -283,7 +283,7 @@ summary:
         - The last phase that failed, or run that ended neither completed nor abandoned, or null. Has C(run_id),
           C(verb), C(time), C(phase), C(outcome), C(message) and C(open_checks).
       type: dict
-      sample: {run_id: 20261121T080000Z-cutover-4d5e6f, verb: cutover, time: 2026-11-21T08:01:00.000Z, phase: load,
+      sample: {run_id: 20261121T080000Z-cutover-4d5e6f, verb: cutover, time: "2026-11-21T08:01:00.000Z", phase: load,
         outcome: failed, message: 3 rows differ, open_checks: []}
   sample: {entry_count: 0, live_store: null, live_store_since: null, open_run: null, last_run: null, last_cutover: null,
     last_rollback: null, last_rehearsal: null, last_drill: null, last_error: null}
@@ -294,7 +294,7 @@ entries:
   elements: dict
   sample:
     - seq: 1
-      time: 2026-11-21T09:30:15.120Z
+      time: "2026-11-21T09:30:15.120Z"
       run_id: 20261121T093015Z-cutover-1a2b3c
       kind: run_started
       verb: cutover
@@ -321,7 +321,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _entry_point, _run_journal
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._ledger import FILE_NAME, summary
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._ledger import FILE_NAME
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._ledger_summary import summary
 
 
 def keep(module: AnsibleModule) -> dict[str, t.Any]:
@@ -351,11 +352,13 @@ def _act(journal: _run_journal.Journal, params: dict[str, t.Any]) -> _run_journa
     if params["action"] == "begin":
         return _run_journal.begin(journal, params["verb"], params["run_id"], params["facts"], params["take_over"])
     if params["action"] == "record":
-        names = ("phase", "status", "facts", "checks", "store", "message")
-        return _run_journal.record(journal, params["run_id"], {name: params[name] for name in names})
+        names = ("phase", "status", "facts", "checks", "store")
+        fields = {**{name: params[name] for name in names}, "message": params["text"]}
+        return _run_journal.record(journal, params["run_id"], fields)
     if params["action"] == "end":
-        names = ("outcome", "store", "message", "facts", "checks")
-        return _run_journal.end(journal, params["run_id"], {name: params[name] for name in names})
+        names = ("outcome", "store", "facts", "checks")
+        fields = {**{name: params[name] for name in names}, "message": params["text"]}
+        return _run_journal.end(journal, params["run_id"], fields)
     return _run_journal.read(journal)
 
 
@@ -373,7 +376,7 @@ def main() -> None:
             "checks": {"type": "list", "elements": "dict"},
             "store": {"type": "str", "choices": ["postgres", "sqlite"]},
             "outcome": {"type": "str", "choices": ["abandoned", "completed", "failed", "refused", "rolled_back"]},
-            "message": {"type": "str"},
+            "text": {"type": "str"},
             "take_over": {"type": "str"},
             "holder": {"type": "dict"},
             "tail": {"type": "int", "default": 50},

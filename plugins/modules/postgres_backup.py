@@ -26,6 +26,10 @@ attributes:
     support: partial
     details: Only with O(snapshot_id). Without it each run takes a new snapshot.
 options:
+  sources_table:
+    description: The application's table of sources, as C(schema.table). Empty when it keeps none.
+    type: str
+    default: public.sources
   dest:
     description:
       - The folder of backups. The snapshot becomes a folder in it, named by its id, with mode C(0700); its files have
@@ -316,6 +320,7 @@ def main() -> None:
             **postgres_options(),
             **profile_options(),
             **registry_options(),
+            "sources_table": {"type": "str", "default": "public.sources"},
             "source_id": {"type": "str"},
             "dest": {"type": "path", "required": True},
             "snapshot_id": {"type": "str"},

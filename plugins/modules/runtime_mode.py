@@ -14,8 +14,9 @@ description:
   - Every other line stays as it is, comments, order, quotes and line endings included. Mode, owner and, where the
     file system allows, extended attributes are kept. A link is followed and stays a link.
   - An application reads its settings at its start, so notify the handler that restarts it.
-  - To ask without changing anything which store the file points to, run this in check mode. Then RV(changed=false)
-    means it points to O(store), RV(keys_changed) names the keys that do not, and RV(observed_settings) what they hold.
+  - To ask without changing anything which store the file points to, run this in check mode. Then
+    RV(ignore:changed=false) means it points to O(store), RV(keys_changed) names the keys that do not, and
+    RV(observed_settings) what they hold.
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
 options:

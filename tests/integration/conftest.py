@@ -45,9 +45,7 @@ def start_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         environment = clean_environment(**{**defaults, **settings, "SX_API_PORT": str(port)})
         output = (folder / "output.log").open("wb")
         command = [sys.executable, "-m", "reference_api"]
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
         processes.append(process)
         output.close()
         api = Api(f"http://127.0.0.1:{port}", source, folder, environment)
@@ -58,9 +56,7 @@ def start_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
                 api.as_source(None).get("/config/profiles")
                 return api
             except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (
-                    folder / "output.log"
-                ).read_text()
+                assert process.poll() is None and time.monotonic() < deadline, (folder / "output.log").read_text()
                 time.sleep(0.05)
 
     yield start

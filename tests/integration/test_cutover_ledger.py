@@ -212,7 +212,7 @@ def test_hostile_ids_are_refused(state: str) -> None:
 
 def test_a_foreign_run_is_neither_recorded_nor_ended(state: str) -> None:
     ask(state, "begin", verb="cutover", run_id="mine")
-    for action, more in (("record", {"message": "x"}), ("end", {"outcome": "completed"})):
+    for action, more in (("record", {"text": "x"}), ("end", {"outcome": "completed"})):
         failed = ask(state, action, run_id="mine", **more)  # another ansible process by now
         assert failed["error"] == "ledger" and "does not hold profile assets_1 any more" in failed["msg"]
     assert lock_of(state)
@@ -232,7 +232,7 @@ def test_a_broken_chain_is_named_and_a_torn_line_is_warned_about(state: str) -> 
 
 def test_missing_options_are_named(state: str) -> None:
     base = {"source_id": "assets_1", "state_dir": state}
-    calls = [{"action": "begin"}, {"action": "record", "message": "x"}, {"action": "end", "run_id": "x"}]
+    calls = [{"action": "begin"}, {"action": "record", "text": "x"}, {"action": "end", "run_id": "x"}]
     failed = run_modules([("cutover_ledger", {**base, **call}) for call in calls])
     assert [name in one["msg"] for name, one in zip(("verb", "run_id", "outcome"), failed, strict=True)] == [True] * 3
 

@@ -43,17 +43,13 @@ def test_everything_answers(stack: Stack) -> None:
 def test_up_again_is_a_noop(stack: Stack) -> None:
     before = [path.read_text(encoding="utf-8") for path in (stack.layout.description, stack.layout.secrets)]
     assert stack.up() is False
-    assert [
-        path.read_text(encoding="utf-8") for path in (stack.layout.description, stack.layout.secrets)
-    ] == before
+    assert [path.read_text(encoding="utf-8") for path in (stack.layout.description, stack.layout.secrets)] == before
 
 
 def test_description_holds_no_secret(stack: Stack) -> None:
     text = stack.layout.description.read_text(encoding="utf-8")
     assert not [
-        value
-        for name, value in stack.secrets().items()
-        if name.endswith(("password", "dsn")) and value in text
+        value for name, value in stack.secrets().items() if name.endswith(("password", "dsn")) and value in text
     ]
     profile = stack.describe()["profiles"]["assets_1"]
     for service in (profile, profile["standby"]):
@@ -111,9 +107,7 @@ def test_standby_starts_on_request_in_the_mode_of_its_settings_file(stack: Stack
     original = settings_file.read_text(encoding="utf-8")
     settings_file.write_text(original.replace("=SQLITE", "=POSTGRES_PRIMARY"), encoding="utf-8")
     try:
-        started = subprocess.run(
-            [*control, "start", standby["service"]], capture_output=True, text=True, timeout=30
-        )
+        started = subprocess.run([*control, "start", standby["service"]], capture_output=True, text=True, timeout=30)
         assert "started" in started.stdout, started.stdout + started.stderr
         answer = Api(standby["base_url"], "assets_1", Path(), {}).get("/health")
         assert answer.status == 400 and "No schema mapping" in answer.json["detail"]
@@ -141,9 +135,7 @@ def test_seed_is_deterministic_and_awkward(tmp_path: Path) -> None:
         assert both[0] == 50 and both[1] < 5
         for condition in ("=''", "IS NULL", "='\\N'", "LIKE '%' || char(10) || '\\.' || char(10) || '%'"):
             column = "author_name" if condition != "IS NULL" else "signature"
-            found = connection.execute(f"SELECT COUNT(*) FROM videos WHERE {column} {condition}").fetchone()[
-                0
-            ]
+            found = connection.execute(f"SELECT COUNT(*) FROM videos WHERE {column} {condition}").fetchone()[0]
             assert found > 0, condition
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -187,9 +179,7 @@ def test_down_leaves_nothing_running_and_up_resumes(tmp_path: Path) -> None:
 
 def test_up_finishes_what_a_failed_one_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Stack(tmp_path / "state")
-    monkeypatch.setattr(
-        "local_stack.stack.seed_database", lambda *_: (_ for _ in ()).throw(StackError("stopped"))
-    )
+    monkeypatch.setattr("local_stack.stack.seed_database", lambda *_: (_ for _ in ()).throw(StackError("stopped")))
     with pytest.raises(StackError, match="stopped"):
         broken.up(items=40)
     monkeypatch.undo()
@@ -301,9 +291,7 @@ def test_as_an_ordinary_user() -> None:
             )
 
         version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        pythons = [
-            path for path in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")) if path
-        ]
+        pythons = [path for path in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")) if path]
         # The second start tells: the first one may still have used what root may see.
         probe = (
             "import fastapi, psycopg2, supervisor, dotenv, subprocess, sys;"
@@ -319,9 +307,7 @@ def test_as_an_ordinary_user() -> None:
             assert "(plain)" in up.stdout
             description = json.loads((folder / "home" / "state" / "stack.json").read_text(encoding="utf-8"))
             assert (folder / "home" / "state").stat().st_uid == 1000
-            answer = Api(description["profiles"]["assets_1"]["base_url"], "assets_1", Path(), {}).get(
-                "/stats"
-            )
+            answer = Api(description["profiles"]["assets_1"]["base_url"], "assets_1", Path(), {}).get("/stats")
             assert answer.json["counts"]["items"] == 40
         finally:
             down = run(usable[0], "-m", "local_stack", "down", "--purge", *state_dir)

@@ -241,9 +241,7 @@ class TestWrites:
         api.put(f"/items/{ids[0]}/meta", {"author_links": ["https://example.org/me"]})
         assert len(ids) > 1
         for item_id in ids:
-            assert api.get(f"/items/{item_id}/meta").json["meta"]["author_links"] == [
-                "https://example.org/me"
-            ]
+            assert api.get(f"/items/{item_id}/meta").json["meta"]["author_links"] == ["https://example.org/me"]
         other = [row[0] for row in rows(shared_file, *by_author("assets_2", name))]
         for item_id in other:
             links = api.as_source("assets_2").get(f"/items/{item_id}/meta").json["meta"]["author_links"]
@@ -377,9 +375,7 @@ class TestSqliteLocks:
         assert rows(seeded, "SELECT COUNT(*) FROM user_meta") == [(0,)]
 
     @pytest.mark.slow
-    def test_a_held_write_lock_delays_health_and_fails_reads(
-        self, start_api: ApiFactory, seeded: Path
-    ) -> None:
+    def test_a_held_write_lock_delays_health_and_fails_reads(self, start_api: ApiFactory, seeded: Path) -> None:
         api = start_api(SX_DB_PATH=str(seeded))
         item_id = first_item(api)
         seen: dict[str, tuple[int, float]] = {}
@@ -390,9 +386,7 @@ class TestSqliteLocks:
 
         with closing(sqlite3.connect(seeded)) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            threads = [
-                threading.Thread(target=ask, args=(path,)) for path in ("/health", f"/items/{item_id}")
-            ]
+            threads = [threading.Thread(target=ask, args=(path,)) for path in ("/health", f"/items/{item_id}")]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -412,9 +406,7 @@ class TestSqliteLocks:
         rows(seeded, "INSERT INTO videos (source_id, id) VALUES (' ', 'lost')")
         assert api.as_source("assets_2").get("/items/lost").status == 200
 
-    def test_legacy_table_is_rebuilt_and_loses_its_triggers(
-        self, start_api: ApiFactory, tmp_path: Path
-    ) -> None:
+    def test_legacy_table_is_rebuilt_and_loses_its_triggers(self, start_api: ApiFactory, tmp_path: Path) -> None:
         path = tmp_path / "legacy.db"
         rows(
             path,
@@ -452,9 +444,7 @@ class TestPostgresPrimary:
         with postgres(dsn["SX_POSTGRES_DSN"]) as cursor:
             cursor.execute(f'SELECT COUNT(*) FROM "sx_{primary.source}".user_meta')
             assert cursor.fetchone() == (2,)
-            cursor.execute(
-                "SELECT schema_name FROM public.sx_source_registry WHERE source_id <> %s", (primary.source,)
-            )
+            cursor.execute("SELECT schema_name FROM public.sx_source_registry WHERE source_id <> %s", (primary.source,))
             for (schema,) in cursor.fetchall():
                 cursor.execute(f'SELECT COUNT(*) FROM "{schema}".user_meta')
                 assert cursor.fetchone() == (0,)
@@ -487,9 +477,7 @@ class TestPostgresPrimary:
     def test_failed_connection_stays_in_its_aborted_transaction(self, primary: Api, stack: Stack) -> None:
         assert primary.put("/items/3/meta", {"rating": 99999999999}).status == 500
         with postgres(stack.secrets()["superuser_dsn"]) as cursor:
-            cursor.execute(
-                "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'idle in transaction (aborted)'"
-            )
+            cursor.execute("SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'idle in transaction (aborted)'")
             assert cursor.fetchone()[0] >= 1
 
     def test_unmapped_profile_is_400_and_stays_unknown(self, primary: Api) -> None:
@@ -500,16 +488,12 @@ class TestPostgresPrimary:
 
     def test_bootstrap_trap(self, primary: Api) -> None:
         name = f"trap.{uuid.uuid4().hex[:6]}"
-        assert (
-            primary.as_source(name).call("POST", "/admin/bootstrap/schema", {"source_id": name}).status == 400
-        )
+        assert primary.as_source(name).call("POST", "/admin/bootstrap/schema", {"source_id": name}).status == 400
         answer = primary.call("POST", "/admin/bootstrap/schema", {"source_id": name})
         assert answer.json == {"ok": True, "source_id": name, "schema": "sx_" + name.replace(".", "_")}
         assert primary.as_source(name).get("/stats").json["counts"]["items"] == 0
 
-    def test_uncommitted_write_to_sources_hangs_every_profile(
-        self, primary: Api, dsn: dict[str, str]
-    ) -> None:
+    def test_uncommitted_write_to_sources_hangs_every_profile(self, primary: Api, dsn: dict[str, str]) -> None:
         with closing(psycopg2.connect(dsn["SX_POSTGRES_DSN"])) as connection:
             connection.cursor().execute("UPDATE public.sources SET label = label WHERE id = 'nobody at all'")
             with pytest.raises(TimeoutError):
@@ -589,9 +573,7 @@ class TestCommandLine:
 class TestMirror:
     """POSTGRES_MIRROR mode."""
 
-    def test_serves_sqlite_and_mirrors_writes(
-        self, start_api: ApiFactory, dsn: dict[str, str], tmp_path: Path
-    ) -> None:
+    def test_serves_sqlite_and_mirrors_writes(self, start_api: ApiFactory, dsn: dict[str, str], tmp_path: Path) -> None:
         source = f"mirror_{uuid.uuid4().hex[:6]}"
         settings = {**dsn, "SX_DB_BACKEND_MODE": "POSTGRES_MIRROR", "SX_PROFILES": ""}
         api = start_api(source=source, **settings)

@@ -68,16 +68,12 @@ def test_hostile_ids_are_refused(source_id: str) -> None:
 def test_schema_is_the_contracts() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         set_up_schema(connection, enable_fts=True, default_source_id="default")
-        indexes = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type='index' AND sql IS NOT NULL"
-        ).fetchall()
+        indexes = connection.execute("SELECT name FROM sqlite_master WHERE type='index' AND sql IS NOT NULL").fetchall()
         assert len(indexes) == 10
         for table in (SOURCES, *TENANT_TABLES):
             info = connection.execute(f"PRAGMA table_info({table.name})").fetchall()
             assert tuple(row[1] for row in info) == table.column_names
-            assert (
-                tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5]) == table.primary_key
-            )
+            assert tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5]) == table.primary_key
         assert len(TENANT_TABLES) == 8
         keys = {
             table.name: connection.execute(f"PRAGMA foreign_key_list({table.name})").fetchall()

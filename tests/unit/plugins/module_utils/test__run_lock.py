@@ -82,9 +82,9 @@ def test_recording_the_same_again_writes_nothing(state: str) -> None:
     mine = journal(state)
     run_id = str(begin(mine, "cutover").run_id)
     passed = {"phase": "load", "status": "passed", "facts": {"rows": 3, "dsn": "postgresql://u:p@h/d"}}
-    for _ in range(3):
+    for _again in range(3):
         record(mine, run_id, {"phase": "load", "status": "started"})
-    assert [record(mine, run_id, passed).written for _ in range(3)] == [1, 0, 0]
+    assert [record(mine, run_id, passed).written for _again in range(3)] == [1, 0, 0]
     assert record(mine, run_id, {**passed, "facts": {"rows": 4}}).written == 1
     assert kinds(state) == ["run_started", "phase", "phase", "phase"]
 
@@ -92,7 +92,7 @@ def test_recording_the_same_again_writes_nothing(state: str) -> None:
 def test_ending_twice_writes_once(state: str) -> None:
     mine = journal(state)
     run_id = str(begin(mine, "cutover").run_id)
-    assert [end(mine, run_id, {"outcome": "completed"}).written for _ in range(2)] == [1, 0]
+    assert [end(mine, run_id, {"outcome": "completed"}).written for _again in range(2)] == [1, 0]
     with pytest.raises(LedgerError, match="no run holds it now"):
         record(mine, run_id, {"message": "late"})
     with pytest.raises(BadInput, match="has ended already"):
@@ -221,7 +221,7 @@ def test_a_crash_between_the_last_entry_and_the_release(state: str, monkeypatch:
     mine = journal(state)
     run_id = str(begin(mine, "cutover").run_id)
     with monkeypatch.context() as patched:
-        patched.setattr(_run_lock, "release", lambda *_: None)
+        patched.setattr(_run_lock, "release", lambda *_args: None)
         end(mine, run_id, {"outcome": "completed"})
     assert read(mine).lock
     for pid in (2, 1):  # whoever comes next, the process itself included
@@ -241,7 +241,7 @@ def test_a_crash_between_the_lock_and_the_first_entry(state: str) -> None:
 
 
 def test_a_begin_that_cannot_write_its_entry_frees_the_lock(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: t.Any) -> t.NoReturn:
+    def full(*_args: t.Any) -> t.NoReturn:
         raise LedgerError("Ledger full")
 
     with monkeypatch.context() as patched:
@@ -293,18 +293,18 @@ def _race(state: str, take_over: str | None = None, first: int = 100, runners: i
     ]
     for process in processes:
         process.start()
-    results = [answers.get(timeout=60) for _ in processes]
+    results = [answers.get(timeout=60) for _process in processes]
     for process in processes:
         process.join()
     return results
 
 
 def test_of_many_simultaneous_runs_exactly_one_wins(state: str) -> None:
-    for _ in range(5):
+    for _again in range(5):
         results = _race(state)
         won = [result for result in results if result[1] == "won"]
         assert len(won) == 1
-        assert {run_id for _, _, run_id in results} == {won[0][2]}  # the others name the winner
+        assert {run_id for _number, _answer, run_id in results} == {won[0][2]}  # the others name the winner
         end(journal(state, won[0][0]), won[0][2], {"outcome": "completed"})
     assert kinds(state) == ["run_started", "run_ended"] * 5
 

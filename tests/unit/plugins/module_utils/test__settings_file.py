@@ -231,7 +231,7 @@ def by_systemd(path: pathlib.Path, key: str) -> str | None:
     for number in range(1000):
         if not found[number]:
             return None
-        name, _, value = (found[number] or b"").partition(b"=")
+        name, _equals, value = (found[number] or b"").partition(b"=")
         if name.decode() == key:
             return value.decode()
     return None
