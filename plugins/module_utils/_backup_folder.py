@@ -138,7 +138,9 @@ def create(
     check_space(home, needed_bytes, disk_usage)
     made_home = not home.exists()
     with writing_errors(home, needed_bytes, disk_usage):
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not by parents=True, which gives the folders above the mode of the umask.
+        for folder in (*reversed([above for above in home.parents if not above.exists()]), home):
+            folder.mkdir(mode=0o700, exist_ok=True)
         _refuse_existing(final)
         _remove_abandoned(home)
         partial = home / f".{snapshot_id}.partial"

@@ -19,7 +19,7 @@ from . import _load_journal, _row_digest
 from ._census import tenant_filter
 from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
 from ._load_journal import Loaded
-from ._postgres_store import postgres_errors, roll_back
+from ._postgres_store import postgres_errors, roll_back, try_profile_lock
 from ._psycopg2 import psycopg2, sql
 from ._row_codec import sqlite_csv_row
 from ._sqlite_store import quote, reading
@@ -108,6 +108,19 @@ def check_digest(path: str, expected: str | None) -> str:
             "Nothing was loaded. Take a new snapshot and run the same command again.",
         )
     return found
+
+
+def begin(connection: Connection, source_id: str) -> None:
+    """Take the profile's lock, before anything is decided, and make sure that there is a journal to write into.
+
+    Raises:
+        LockHeld: Another session works on this profile.
+        PostgresError: The journal cannot be created.
+    """
+    try_profile_lock(connection, source_id)
+    if not _load_journal.is_installed(connection):
+        _load_journal.install(connection)
+    connection.commit()
 
 
 def decide(

@@ -314,6 +314,7 @@ SELECT c.relname, k.conname,
 _LOCK_HOLDER = """
 SELECT a.pid, a.application_name, a.usename, coalesce(host(a.client_addr), 'this host'), a.backend_start::text
   FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ WHERE l.locktype = 'advisory' AND l.granted
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND l.objid = hashtext(%s)::oid AND l.classid = %s::oid
 """

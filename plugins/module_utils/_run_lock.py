@@ -160,7 +160,8 @@ def held(folder: pathlib.Path, lock: RunLock, wrong_take_over: str = "") -> Lock
     return LockHeld(
         f"Another run works on profile {folder.name}",
         why,
-        f"Wait until it has ended, or, once you are sure that it is dead, take its place: -e take_over={lock.name}",
+        "Wait until it has ended, or, once you are sure that it is dead, take its place: "
+        f"-e cutover_take_over={lock.name}",
         lock=str(folder / FILE_NAME),
         holder=dict(holder),
         run_id=lock.run_id,

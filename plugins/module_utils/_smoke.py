@@ -223,7 +223,8 @@ class SmokeRun:
             column=place["column"],
             where=filled(place["where"]),
         )
-        assert self._journal is not None  # _refuse_contradictions
+        if self._journal is None:
+            raise BadInput("Round trips need journal", "an interrupted one could not be put back without it")
         store = self._params["expect_store"]
         check, restored = RoundTrip(self._probe, self._stores, headers, trip, store, self._journal).run()
         self._changed = self._changed or not restored

@@ -23,6 +23,7 @@ from ._errors import SqliteError
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
+_SMALLEST = 512
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _VIRTUAL = re.compile(r"\s*CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+[\"'`\[]?(\w+)", re.IGNORECASE | re.DOTALL)
@@ -169,8 +170,9 @@ def _refuse_missing(file: pathlib.Path) -> None:
         raise SqliteError(f"SQLite file {file} cannot be read", error.strerror or str(error)) from error
     if not stat.S_ISREG(found.st_mode):
         raise SqliteError(f"{file} is not a SQLite database", "it is no regular file")
-    if found.st_size == 0:
-        raise SqliteError(f"{file} is not a SQLite database", "it is empty", "Check sqlite_path of the profile.")
+    if found.st_size < _SMALLEST:  # which SQLite takes for a new, empty database
+        why = "it is shorter than any database" if found.st_size else "it is empty"
+        raise SqliteError(f"{file} is not a SQLite database", why, "Check sqlite_path of the profile.")
 
 
 def _explain(file: pathlib.Path, error: sqlite3.DatabaseError) -> SqliteError:

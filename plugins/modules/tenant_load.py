@@ -136,7 +136,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _bulk_load,
     _census,
-    _postgres_store,
     _shared_rows,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
@@ -156,6 +155,8 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
     digest = "" if module.check_mode else _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
     with open_stores(params, plan_only=module.check_mode) as stores:
         stores.plan.refuse()
+        if not module.check_mode:
+            _bulk_load.begin(stores.connection, stores.profile.source_id)
         rows, findings = {}, []
         for plan in stores.plan.tables:
             rows[plan.source], found = _census.take_census(stores.source, plan, stores.profile.source_id)
@@ -226,7 +227,6 @@ def _apply(
 ) -> None:
     schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
     digest = result["snapshot_sha256"]
-    _postgres_store.try_profile_lock(stores.connection, source_id)
     if _bulk_load.REPLACE in actions.values():
         _bulk_load.clear(stores.connection, stores.plan.tables, schema_name)
     for plan, table in zip(stores.plan.tables, result["tables"]):

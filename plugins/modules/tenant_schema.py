@@ -34,6 +34,7 @@ options:
   sqlite_path:
     description: The SQLite file to translate tables from; required with O(tables=translate).
     type: path
+    required: false
   owner:
     description: Role that is to own the schema and the tables created with O(tables=translate).
     type: str

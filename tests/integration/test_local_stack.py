@@ -107,13 +107,15 @@ def test_standby_starts_on_request_in_the_mode_of_its_settings_file(stack: Stack
     original = settings_file.read_text(encoding="utf-8")
     settings_file.write_text(original.replace("=SQLITE", "=POSTGRES_PRIMARY"), encoding="utf-8")
     try:
-        started = subprocess.run([*control, "start", standby["service"]], capture_output=True, text=True, timeout=30)
+        started = subprocess.run(
+            [*control, "start", standby["service"]], check=False, capture_output=True, text=True, timeout=30
+        )
         assert "started" in started.stdout, started.stdout + started.stderr
         answer = Api(standby["base_url"], "assets_1", Path(), {}).get("/health")
         assert answer.status == 400 and "No schema mapping" in answer.json["detail"]
         assert api_of(stack, "assets_1").get("/health").status == 200
     finally:
-        subprocess.run([*control, "stop", standby["service"]], capture_output=True, timeout=30)
+        subprocess.run([*control, "stop", standby["service"]], check=False, capture_output=True, timeout=30)
         settings_file.write_text(original, encoding="utf-8")
     assert stack.status()[standby["service"]] == "STOPPED"
 
@@ -179,7 +181,9 @@ def test_down_leaves_nothing_running_and_up_resumes(tmp_path: Path) -> None:
 
 def test_up_finishes_what_a_failed_one_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Stack(tmp_path / "state")
-    monkeypatch.setattr("local_stack.stack.seed_database", lambda *_: (_ for _ in ()).throw(StackError("stopped")))
+    monkeypatch.setattr(
+        "local_stack.stack.seed_database", lambda *_args: (dummy for dummy in ()).throw(StackError("stopped"))
+    )
     with pytest.raises(StackError, match="stopped"):
         broken.up(items=40)
     monkeypatch.undo()

@@ -82,7 +82,7 @@ def items_csv(folder: Path) -> Path:
 
 def rows(path: Path, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
     """Run a statement on a SQLite file and commit."""
-    with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
+    with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
         return connection.execute(statement, parameters).fetchall()
 
 
@@ -260,7 +260,7 @@ class TestWrites:
 
     def test_import(self, api: Api, shared_file: Path, tmp_path: Path) -> None:
         path = str(items_csv(tmp_path))
-        for _ in range(2):
+        for dummy in range(2):
             done = run_cli(api.environment, "import", "--csv", path, "--source", "imported", cwd=tmp_path)
             assert done.returncode == 0, done.stderr
         assert api.as_source("imported").get("/stats").json["counts"]["items"] == 3
@@ -353,7 +353,7 @@ class TestSqliteLocks:
         api = start_api(SX_DB_PATH=str(seeded))
         item_id, other = first_item(api), first_item(api.as_source("assets_2"))
         self.fence(seeded, "ROLLBACK")
-        for _ in range(20):
+        for dummy in range(20):
             started = time.monotonic()
             assert api.put(f"/items/{item_id}/meta", {"rating": 1}).status == 500
             assert time.monotonic() - started < 1
@@ -547,7 +547,7 @@ class TestCommandLine:
 
     def test_twice_is_fine_and_a_shared_schema_name_is_not(self, tmp_path: Path, dsn: dict[str, str]) -> None:
         environment, tag = clean_environment(**dsn), uuid.uuid4().hex[:6]
-        for _ in range(2):
+        for dummy in range(2):
             assert run_cli(environment, "pg-bootstrap", "--source", f"a.{tag}", cwd=tmp_path).returncode == 0
         clash = run_cli(environment, "pg-bootstrap", "--source", f"a-{tag}", cwd=tmp_path)
         assert clash.returncode == 1 and "unique" in clash.stderr

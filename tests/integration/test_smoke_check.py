@@ -240,10 +240,10 @@ class System:
 def systems(stack: Stack, start_api: Callable[..., Api], tmp_path_factory: pytest.TempPathFactory) -> dict[str, System]:
     """A profile with the same rows in both stores, and a process in each mode."""
     folder = tmp_path_factory.mktemp("smoke")
-    source, other = (f"smoke_{uuid.uuid4().hex[:6]}" for _ in range(2))
+    source, other = (f"smoke_{uuid.uuid4().hex[:6]}" for dummy in range(2))
     path, dsn = folder / "sx.db", stack.secrets()["dsn"]
     seed_database(path, ITEMS)
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for old, new in (("assets_1", source), ("assets_2", other)):
             connection.execute("UPDATE sources SET id = ? WHERE id = ?", (new, old))
             for table in TABLES:
@@ -265,7 +265,8 @@ def systems(stack: Stack, start_api: Callable[..., Api], tmp_path_factory: pytes
 
 def copy_rows(path: Path, dsn: str, source: str) -> None:
     """Copy a profile's rows, as a load does."""
-    with closing(sqlite3.connect(path)) as lite, closing(psycopg2.connect(dsn)) as connection, connection:
+    with closing(sqlite3.connect(path)) as lite, closing(psycopg2.connect(dsn)) as connection:
+        connection.autocommit = True
         for table in TABLES:
             cursor = lite.execute(f"SELECT * FROM {table} WHERE source_id = ?", (source,))
             names = [part[0] for part in cursor.description]

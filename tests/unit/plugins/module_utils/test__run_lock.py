@@ -163,7 +163,14 @@ def test_a_second_run_is_told_who_holds_the_lock(state: str) -> None:
         begin(journal(state, 2), "rollback")
     text = str(caught.value)
     since = first.lock.since if first.lock else ""
-    for part in ("assets_1", "cutover of ops on control-1", "process 1", since, f"-e take_over={first.run_id}", "Wait"):
+    for part in (
+        "assets_1",
+        "cutover of ops on control-1",
+        "process 1",
+        since,
+        f"-e cutover_take_over={first.run_id}",
+        "Wait",
+    ):
         assert part in text
     assert caught.value.facts["holder"] == holder(1) and caught.value.facts["run_id"] == first.run_id
     assert kinds(state) == ["run_started"]

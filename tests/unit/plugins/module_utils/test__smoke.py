@@ -67,14 +67,14 @@ class App(http.server.BaseHTTPRequestHandler):
             return self.answer(200, {"ok": True})
         stars = 0 if "spoil" in habits and nth == 1 else meta["stars"]
         for path in [self.server.path, *habits.get("also", [])]:
-            with contextlib.closing(sqlite3.connect(path)) as db, db:
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
                 db.execute(
                     "INSERT INTO notes VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, id) DO UPDATE SET"
                     " text = excluded.text, stars = excluded.stars, updated_at = excluded.updated_at",
                     (self.headers["X-Source"], note, meta["text"], stars, f"write {nth}"),
                 )
         for path in habits.get("once_also", []) if nth == 1 else []:
-            with contextlib.closing(sqlite3.connect(path)) as db, db:
+            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
                 db.execute("UPDATE notes SET text = ? WHERE source = 'a1' AND id = ?", (meta["text"], note))
         return self.answer(200, {"ok": True})
 
@@ -107,8 +107,8 @@ class Server(http.server.ThreadingHTTPServer):
             yield db
 
 
-def make(path, rows=ROWS) -> str:
-    with contextlib.closing(sqlite3.connect(path)) as db, db:
+def make(path, rows=tuple(ROWS)) -> str:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute(
             "CREATE TABLE notes (source TEXT, id TEXT, text TEXT, stars INTEGER, updated_at TEXT,"
@@ -495,7 +495,7 @@ def test_a_replay_that_carries_one_canary_over_is_no_double_write(world):
     world.server.habits["once_also"] = [world.other]
 
     def replay() -> None:
-        with contextlib.closing(sqlite3.connect(world.other)) as db, db:
+        with contextlib.closing(sqlite3.connect(world.other, isolation_level=None)) as db:
             db.execute("UPDATE notes SET text = 'first' WHERE source = 'a1' AND id = 'i1'")
 
     timer = threading.Timer(0.6, replay)
@@ -547,7 +547,7 @@ def test_columns_that_the_application_spoils_are_named_and_put_back(world):
 
 
 def test_no_put_back_possible_keeps_the_original(world):
-    with contextlib.closing(sqlite3.connect(world.sqlite)) as db, db:
+    with contextlib.closing(sqlite3.connect(world.sqlite, isolation_level=None)) as db:
         db.execute(
             "CREATE TRIGGER stuck BEFORE UPDATE ON notes WHEN OLD.text LIKE '%canary%'"
             " BEGIN SELECT RAISE(ROLLBACK, 'fenced'); END"
@@ -558,7 +558,7 @@ def test_no_put_back_possible_keeps_the_original(world):
     assert "putting back did NOT work" in check["message"] and str(world.journal) in check["message"]
     assert "fenced" in check["message"] and check["observed"]["row"] == "changed"
     assert stat.S_IMODE(world.journal.stat().st_mode) == 0o600
-    with contextlib.closing(sqlite3.connect(world.sqlite)) as db, db:
+    with contextlib.closing(sqlite3.connect(world.sqlite, isolation_level=None)) as db:
         db.execute("DROP TRIGGER stuck")
     result = world.smoke(trip())
     assert result["verdict"] == "passed" and result["changed"] is True
@@ -593,7 +593,7 @@ def test_a_crash_in_between_is_put_right_by_the_next_call(world, monkeypatch, mo
 def test_a_crash_with_no_row_before(world, monkeypatch):
     world.server.blank_when_missing = True
     with monkeypatch.context() as patch:
-        patch.setattr(_smoke_round_trip, "put_back", lambda *_a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(_smoke_round_trip, "put_back", lambda *_a: (dummy for dummy in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             world.smoke(trip("new"))
     assert world.smoke(trip("new"))["verdict"] == "passed"
@@ -604,7 +604,7 @@ def test_somebody_else_s_change_is_kept(world, monkeypatch):
     real = _smoke_round_trip.put_back
 
     def edited(*args):
-        with contextlib.closing(sqlite3.connect(world.sqlite)) as db, db:
+        with contextlib.closing(sqlite3.connect(world.sqlite, isolation_level=None)) as db:
             db.execute("UPDATE notes SET stars = 4 WHERE source = 'a1' AND id = 'i1'")
         return real(*args)
 
@@ -622,7 +622,7 @@ def test_the_other_store(world):
     down = world.one(trip(), dsn="down")
     assert down["verdict"] == "not_verified" and "PostgreSQL cannot be reached" in down["message"]
     empty = str(world.folder / "empty.db")
-    with contextlib.closing(sqlite3.connect(empty)) as db, db:
+    with contextlib.closing(sqlite3.connect(empty, isolation_level=None)) as db:
         db.execute("CREATE TABLE x (y)")
     assert world.one(trip(), dsn=empty)["verdict"] == "passed"
     assert world.untouched()
@@ -648,7 +648,7 @@ def test_a_journal_of_another_profile_or_a_broken_one(world):
 
 
 def test_row_values_survive_the_journal(world):
-    with contextlib.closing(sqlite3.connect(world.sqlite)) as db, db:
+    with contextlib.closing(sqlite3.connect(world.sqlite, isolation_level=None)) as db:
         db.execute("UPDATE notes SET updated_at = x'00ff', stars = 1.5 WHERE source = 'a1' AND id = 'i1'")
     world.before = contents(world.sqlite), contents(world.other)
     assert world.one(trip())["verdict"] == "passed"
