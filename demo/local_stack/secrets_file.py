@@ -34,7 +34,7 @@ def ensure_secrets(layout: Layout, postgres_port: int) -> Secrets:
     """Return the stack's passwords, making them up the first time."""
     if layout.secrets.exists():
         return Secrets(**json.loads(layout.secrets.read_text(encoding="utf-8")))
-    app, admin, superuser, supervisor = (secrets.token_hex(16) for dummy in range(4))
+    app, admin, superuser, supervisor = (secrets.token_hex(16) for _turn in range(4))
 
     def url(user: str, password: str, database: str) -> str:
         return f"postgresql://{user}:{password}@127.0.0.1:{postgres_port}/{database}"

@@ -66,7 +66,7 @@ def seed_database(path: Path, items: Mapping[str, int]) -> dict[str, int]:
         _insert_sources(connection, items)
         for plan in plans(items):
             for table, make in _MAKERS:
-                placeholders = ", ".join("?" for dummy in table.columns)
+                placeholders = ", ".join("?" for _turn in table.columns)
                 connection.executemany(
                     f"INSERT INTO {table.name} ({', '.join(table.column_names)}) VALUES ({placeholders})",
                     make(plan),
@@ -113,7 +113,7 @@ def _insert_sources(connection: sqlite3.Connection, items: Mapping[str, int]) ->
         )
         for index, source_id in enumerate(items)
     ]
-    placeholders = ", ".join("?" for dummy in SOURCES.columns)
+    placeholders = ", ".join("?" for _turn in SOURCES.columns)
     connection.executemany(f"INSERT INTO sources ({', '.join(SOURCES.column_names)}) VALUES ({placeholders})", rows)
 
 

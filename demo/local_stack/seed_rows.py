@@ -107,7 +107,7 @@ def note_rows(plan: ProfilePlan) -> Iterator[tuple[Any, ...]]:
     """Yield rows of video_notes, for one item in twenty."""
     random = plan.random("notes")
     for index in plan.share("note-items", 0.05):
-        body = "\n".join(sentence(random, 8) for dummy in range(random.randrange(1, 12)))
+        body = "\n".join(sentence(random, 8) for _turn in range(random.randrange(1, 12)))
         yield (
             plan.source_id,
             plan.item_id(index),

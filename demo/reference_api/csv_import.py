@@ -32,7 +32,7 @@ def import_csv(backend: Backend, source_id: str, path: Path) -> int:
     def write(database: Database) -> None:
         database.execute_many(
             f"INSERT INTO videos ({', '.join(VIDEOS.column_names)})"
-            f" VALUES ({', '.join('?' for dummy in VIDEOS.column_names)})"
+            f" VALUES ({', '.join('?' for _turn in VIDEOS.column_names)})"
             f" ON CONFLICT (source_id, id) DO UPDATE SET {updates}",
             [tuple(video[name] for name in VIDEOS.column_names) for video, _row_json in records],
         )

@@ -55,7 +55,7 @@ def replace_meta(database: Database, source_id: str, item_id: str, body: MetaBod
         values[name] = None if values[name] is None else json.dumps(values[name], ensure_ascii=False)
     database.execute(
         f"INSERT INTO user_meta (source_id, video_id, {', '.join(_FIELDS)}, updated_at)"
-        f" VALUES (?, ?, {', '.join('?' for dummy in _FIELDS)}, ?)"
+        f" VALUES (?, ?, {', '.join('?' for _turn in _FIELDS)}, ?)"
         " ON CONFLICT (source_id, video_id) DO UPDATE SET "
         + ", ".join(f"{name}=excluded.{name}" for name in (*_FIELDS, "updated_at")),
         [source_id, item_id, *values.values(), now],

@@ -119,9 +119,11 @@ def _conditions(column: ColumnPlan) -> list[tuple[str, str]]:
         )  # fmt: skip
     scaled = re.search(r"^numeric\((\d+),(-?\d+)\)$", column.target_type)
     if scaled:
+        changed = f"pgc_changed_by_scale({x}, {', '.join(scaled.groups())})"
         found.append(
-            (f"more digits than {column.target_type} keeps", f"pgc_changed_by_scale({x}, {', '.join(scaled.groups())})")
-        )
+            (f"more digits than {column.target_type} keeps",
+             f"(CASE WHEN typeof({x}) IN ('integer', 'real') THEN {changed} ELSE 0 END)")
+        )  # fmt: skip
     if "text" in kind.storages:
         found.append(("NUL character in text", f"(typeof({x}) = 'text' AND instr(CAST({x} AS BLOB), x'00') > 0)"))
         found.append(
@@ -148,10 +150,8 @@ def _invalid_utf8(value: bytes | None) -> int:
     return 0
 
 
-def _changed_by_scale(value: t.Any, precision: int, scale: int) -> int:
+def _changed_by_scale(value: float, precision: int, scale: int) -> int:
     """Return whether numeric(precision, scale) would round the number or refuse it."""
-    if not isinstance(value, (int, float)):
-        return 0
     number = Decimal(repr(value))
     if not number.is_finite():
         return 1

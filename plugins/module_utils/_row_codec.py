@@ -129,7 +129,9 @@ def _concatenate(parts: t.Sequence[str]) -> str:
 
 def sqlite_csv_row(columns: t.Sequence[tuple[str, Kind]]) -> str:
     """Return the SQLite expression of a row as one CSV line, without its line end; NULL is an empty field."""
-    fields = [f"ifnull({kind.csv.format(x=quote(name))},'')" for name, kind in columns]
+    fields = [_unless_null(name, kind.csv, "''") for name, kind in columns]
+    if len(fields) == 1:  # nothing is joined, so a number would stay a number
+        return f"CAST({fields[0]} AS TEXT)"
     return _concatenate([part for field in fields for part in ("','", field)][1:])
 
 
@@ -139,8 +141,13 @@ def sqlite_row(columns: t.Sequence[tuple[str, Kind]]) -> str:
 
 
 def _sqlite_field(name: str, kind: Kind) -> str:
-    text = kind.sqlite_text.format(x=quote(name))
-    return f"ifnull(length(CAST({text} AS BLOB))||':'||{text},'~')"
+    text = kind.sqlite_text
+    return _unless_null(name, f"length(CAST({text} AS BLOB))||':'||{text}", "'~'")
+
+
+def _unless_null(name: str, template: str, null: str) -> str:
+    # Not ifnull(): some functions of SQLite make a text of NULL, such as hex().
+    return f"CASE WHEN {quote(name)} IS NULL THEN {null} ELSE {template.format(x=quote(name))} END"
 
 
 def postgres_row(columns: t.Sequence[tuple[str, Kind]]) -> sql.Composable:

@@ -141,6 +141,9 @@ class SmokeRun:
                 "a round trip of that profile was interrupted",
                 "Give every profile a journal of its own, and run the smoke checks of that profile again.",
             )
+        # The request of the interrupted run may still be at work in the application, and land after the row was put
+        # back: nothing is known of it until the time that a request may take is over.
+        time.sleep(min(max(self._params["timeout"] - self._journal.age_s(), 0), self._params["timeout"]))
         headers = next((r.get("headers") or {} for r in self._requests if r["name"] == trip.name), {})
         back = put_back(self._probe, self._stores, fill(headers, {}, self._source_id), trip, None)
         self._changed = True

@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import time
 import typing as t
 
 from ._errors import CutoverError
@@ -104,6 +105,13 @@ class Journal:
                 "Look for rows with the text 'pg_cutover canary' in the application's data, put them right, and "
                 "remove that file.",
             ) from error
+
+    def age_s(self) -> float:
+        """Return how many seconds ago it was written; 0 when it is not there any more."""
+        try:
+            return time.time() - self.path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def clear(self) -> None:
         """Forget the trip: everything is as it was."""

@@ -182,7 +182,7 @@ def put_back(
     Somebody else's change made meanwhile is kept: then only the field with the canary is put back.
 
     Args:
-        live: The store that the application is expected to work on.
+        live: The store that the application is expected to work on; None when an interrupted run is put right.
     """
     back = PutBack()
     holding = _holding(stores, trip, back)
@@ -201,11 +201,18 @@ def put_back(
         back.problem(f"putting back through the application did not work: {error.message()}")
     if foreign:
         back.problem(f"somebody else changed {', '.join(foreign)} meanwhile, so only {trip.field} was put back")
-    for name in holding or ([live] if live in trip.rows else []):
+    for name in holding or _written_to(stores, trip, live):
         if holding and trip.landed and name not in trip.landed and _gone_by_replay(stores, trip, str(name)):
             continue
         _restore(stores, trip, str(name), back, foreign=bool(foreign), held=bool(holding))
     return back
+
+
+def _written_to(stores: Stores, trip: Trip, live: str | None) -> list[str]:
+    """Return where the write went when no canary stands any more; after an interruption any store may be it."""
+    if live is not None:
+        return [live] if live in trip.rows else []
+    return [name for name in trip.rows if stores.configured(name)]
 
 
 def _restore(stores: Stores, trip: Trip, name: str, back: PutBack, *, foreign: bool, held: bool) -> None:

@@ -165,8 +165,9 @@ def _grants(connection: Connection, schema_name: str, role: str, lacking: bool) 
                 "SELECT NOT has_schema_privilege(%(role)s, n.oid, 'USAGE') OR EXISTS (SELECT 1 FROM pg_class c,"
                 " unnest(%(dml)s) AS p(privilege) WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')"
                 " AND NOT has_table_privilege(%(role)s, c.oid, p.privilege)) OR EXISTS (SELECT 1 FROM pg_class c"
-                " WHERE c.relnamespace = n.oid AND c.relkind = 'S' AND NOT has_sequence_privilege(%(role)s, c.oid,"
-                " 'USAGE')) FROM pg_namespace n WHERE n.nspname = %(schema)s",
+                " WHERE c.relnamespace = n.oid AND CASE c.relkind WHEN 'S' THEN"
+                " NOT has_sequence_privilege(%(role)s, c.oid, 'USAGE') END) FROM pg_namespace n"
+                " WHERE n.nspname = %(schema)s",
                 {"role": role, "schema": schema_name, "dml": list(_DML)},
             )
             row = cursor.fetchone()

@@ -105,7 +105,8 @@ options:
     description:
       - File that keeps the original row while a canary stands, mode C(0600). Required for round trips, one per
         profile.
-      - When it is found, an earlier run was interrupted, and the row in it is put back before anything else.
+      - When it is found, an earlier run was interrupted, and the row in it is put back before anything else, once it
+        is O(timeout) seconds old, since a request of that run may still be at work.
     type: path
   fail_on_open:
     description:

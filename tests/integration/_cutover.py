@@ -90,7 +90,7 @@ class World:
                 assert process.poll() is None, f"the playbook ended before it could be killed: {what}"
                 return bool(happened())
 
-            wait_for(now, what, 90, pause=0.01)
+            wait_for(now, what, 90)
             kill_all(process)
 
     @property
@@ -108,8 +108,8 @@ class World:
             arguments += ["-e", f"@{name}"]
         return arguments
 
-    def profile(self, source_id: str, **changes: Any) -> dict[str, Any]:
-        """Return the profile as the demo's inventory has it, with other values where the changes say so."""
+    def profile(self, source_id: str, /, **changes: Any) -> dict[str, Any]:
+        """Return the profile as the demo's inventory has it, with other values where the changes say so; None: without."""
         described = self.description["profiles"][source_id]
 
         def instance(name: str, of: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class World:
             return {"name": name, "base_url": of["base_url"], "service": service}
 
         python = self.description["python"]
-        return {
+        entry = {
             "source_id": source_id,
             "app": "sx_obsidian",
             "profile_index": 1 + list(self.description["profiles"]).index(source_id),
@@ -141,8 +141,9 @@ class World:
             },
             **changes,
         }
+        return {name: value for name, value in entry.items() if value is not None}
 
-    def profiles(self, source_id: str = "assets_1", **changes: Any) -> dict[str, Any]:
+    def profiles(self, source_id: str = "assets_1", /, **changes: Any) -> dict[str, Any]:
         """Return the variables that give one profile other values and leave the others as they are."""
         return {
             "cutover_profiles": [
@@ -249,11 +250,11 @@ class World:
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()}
 
     def _schema_dump(self) -> str:
-        program = Path(self.description["postgres"]["bin_dir"]) / "pg_dump"
-        url = self.secrets["superuser_dsn"].rpartition("/")[0] + "/sx"
-        process = subprocess.run(
-            [program, "--schema-only"], env={"PGDATABASE": url}, capture_output=True, text=True, check=True
-        )
+        server = self.description["postgres"]
+        address = ["-h", server["host"], "-p", str(server["port"]), "-U", server["superuser"]]
+        command = [f"{server['bin_dir']}/pg_dump", *address, "--schema-only", server["dbname"]]
+        env = {"PGPASSFILE": server["pgpass"]}
+        process = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
         return "\n".join(line for line in process.stdout.splitlines() if "restrict " not in line)
 
     def _row_digests(self) -> dict[str, str]:
@@ -342,9 +343,11 @@ def kill_all(process: subprocess.Popen[bytes]) -> None:
     """Kill a process, its group and everything it started (Ansible's workers are sessions of their own)."""
     if process.poll() is None:
         process.send_signal(signal.SIGSTOP)
-        for pid in _descendants(process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # While they are killed they may start others; their parent stands still meanwhile.
+        while found := _descendants(process.pid):
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait(30)
@@ -356,7 +359,8 @@ def _descendants(pid: int) -> list[int]:
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
                 fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                parents.setdefault(int(fields[1]), []).append(int(folder.name))
+                if fields[0] not in "ZX":
+                    parents.setdefault(int(fields[1]), []).append(int(folder.name))
     found: list[int] = []
     todo: Sequence[int] = [pid]
     while todo:

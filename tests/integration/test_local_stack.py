@@ -182,7 +182,7 @@ def test_down_leaves_nothing_running_and_up_resumes(tmp_path: Path) -> None:
 def test_up_finishes_what_a_failed_one_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Stack(tmp_path / "state")
     monkeypatch.setattr(
-        "local_stack.stack.seed_database", lambda *_args: (dummy for dummy in ()).throw(StackError("stopped"))
+        "local_stack.stack.seed_database", lambda *_args: (_turn for _turn in ()).throw(StackError("stopped"))
     )
     with pytest.raises(StackError, match="stopped"):
         broken.up(items=40)

@@ -260,7 +260,7 @@ class TestWrites:
 
     def test_import(self, api: Api, shared_file: Path, tmp_path: Path) -> None:
         path = str(items_csv(tmp_path))
-        for dummy in range(2):
+        for _turn in range(2):
             done = run_cli(api.environment, "import", "--csv", path, "--source", "imported", cwd=tmp_path)
             assert done.returncode == 0, done.stderr
         assert api.as_source("imported").get("/stats").json["counts"]["items"] == 3
@@ -353,7 +353,7 @@ class TestSqliteLocks:
         api = start_api(SX_DB_PATH=str(seeded))
         item_id, other = first_item(api), first_item(api.as_source("assets_2"))
         self.fence(seeded, "ROLLBACK")
-        for dummy in range(20):
+        for _turn in range(20):
             started = time.monotonic()
             assert api.put(f"/items/{item_id}/meta", {"rating": 1}).status == 500
             assert time.monotonic() - started < 1
@@ -438,16 +438,20 @@ class TestPostgresPrimary:
         assert primary.get("/stats").headers["x-sx-backend"] == "postgres_primary"
 
     def test_search_path_is_the_profiles_schema(self, primary: Api, dsn: dict[str, str]) -> None:
+        def meta_rows() -> dict[str, int]:
+            with postgres(dsn["SX_POSTGRES_DSN"]) as cursor:
+                cursor.execute("SELECT source_id, schema_name FROM public.sx_source_registry")
+                found = {}
+                for source, schema in cursor.fetchall():
+                    cursor.execute(f'SELECT COUNT(*) FROM "{schema}".user_meta')
+                    found[source] = cursor.fetchone()[0]
+                return found
+
+        before = meta_rows()
         assert primary.get("/stats").json["counts"]["items"] == 3
         assert primary.put("/items/1/meta", {"rating": 3, "author_links": ["u"]}).status == 200
         assert primary.get("/items/2/meta").json["meta"]["author_links"] == ["u"]
-        with postgres(dsn["SX_POSTGRES_DSN"]) as cursor:
-            cursor.execute(f'SELECT COUNT(*) FROM "sx_{primary.source}".user_meta')
-            assert cursor.fetchone() == (2,)
-            cursor.execute("SELECT schema_name FROM public.sx_source_registry WHERE source_id <> %s", (primary.source,))
-            for (schema,) in cursor.fetchall():
-                cursor.execute(f'SELECT COUNT(*) FROM "{schema}".user_meta')
-                assert cursor.fetchone() == (0,)
+        assert meta_rows() == {**before, primary.source: 2}
 
     def test_every_route_answers(self, primary: Api) -> None:
         assert primary.put("/items/1/note-md", {"markdown": "# x"}).status == 200
@@ -547,7 +551,7 @@ class TestCommandLine:
 
     def test_twice_is_fine_and_a_shared_schema_name_is_not(self, tmp_path: Path, dsn: dict[str, str]) -> None:
         environment, tag = clean_environment(**dsn), uuid.uuid4().hex[:6]
-        for dummy in range(2):
+        for _turn in range(2):
             assert run_cli(environment, "pg-bootstrap", "--source", f"a.{tag}", cwd=tmp_path).returncode == 0
         clash = run_cli(environment, "pg-bootstrap", "--source", f"a-{tag}", cwd=tmp_path)
         assert clash.returncode == 1 and "unique" in clash.stderr

@@ -240,7 +240,7 @@ class System:
 def systems(stack: Stack, start_api: Callable[..., Api], tmp_path_factory: pytest.TempPathFactory) -> dict[str, System]:
     """A profile with the same rows in both stores, and a process in each mode."""
     folder = tmp_path_factory.mktemp("smoke")
-    source, other = (f"smoke_{uuid.uuid4().hex[:6]}" for dummy in range(2))
+    source, other = (f"smoke_{uuid.uuid4().hex[:6]}" for _turn in range(2))
     path, dsn = folder / "sx.db", stack.secrets()["dsn"]
     seed_database(path, ITEMS)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -397,7 +397,7 @@ def test_a_killed_run_is_put_right(system: System, tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         leftovers += system.journal.exists()
-        result = system.smoke("smoke")
+        result = system.smoke("smoke", timeout=4)
         assert result["verdict"] == "passed", result
         assert not system.journal.exists() and system.contents() == before
     assert leftovers

@@ -58,7 +58,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", "1000")
         self.end_headers()
-        for dummy in range(30):
+        for _turn in range(30):
             try:
                 self.wfile.write(b"x")
                 self.wfile.flush()

@@ -593,7 +593,7 @@ def test_a_crash_in_between_is_put_right_by_the_next_call(world, monkeypatch, mo
 def test_a_crash_with_no_row_before(world, monkeypatch):
     world.server.blank_when_missing = True
     with monkeypatch.context() as patch:
-        patch.setattr(_smoke_round_trip, "put_back", lambda *_a: (dummy for dummy in ()).throw(KeyboardInterrupt))
+        patch.setattr(_smoke_round_trip, "put_back", lambda *_a: (_turn for _turn in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             world.smoke(trip("new"))
     assert world.smoke(trip("new"))["verdict"] == "passed"

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases of a test file's own on the stack's server, and profiles whose rows are to travel into them."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg2
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import _load_journal, _parity_run, _tenant_stores
+from ansible_collections.sxops.pg_cutover.plugins.modules import tenant_load
+from local_stack.stack import Stack
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database and the superuser's way into it."""
+
+    dsn: str
+
+    def run(self, statements: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run statements and commit them; return the rows of the last one, if it has any."""
+        with contextlib.closing(psycopg2.connect(self.dsn)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statements, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def describe(self) -> list[tuple[Any, ...]]:
+        """Return everything that stands in the database's own schemas: relations with their columns and grants."""
+        return self.run(
+            "SELECT n.nspname, c.relname, c.relkind::text, c.relacl::text, n.nspacl::text,"
+            " (SELECT array_agg(a.attname || ' ' || a.atttypid::regtype ORDER BY a.attnum) FROM pg_attribute a"
+            "   WHERE a.attrelid = c.oid AND a.attnum > 0)"
+            " FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid"
+            " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2, 3"
+        )
+
+
+@contextlib.contextmanager
+def fresh_database(stack: Stack, name: str) -> Iterator[Database]:
+    """Create a database on the stack's server; it is dropped at the end."""
+    superuser = str(stack.secrets()["superuser_dsn"])
+    with contextlib.closing(psycopg2.connect(superuser)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        cursor.execute(f"CREATE DATABASE {name}")
+        try:
+            yield Database(urllib.parse.urlsplit(superuser)._replace(path=f"/{name}").geturl())
+        finally:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One profile: its SQLite file and its schema."""
+
+    database: Database
+    sqlite_path: Path
+    source_id: str = "a"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> str:
+        return "sx_" + self.source_id.translate(str.maketrans(".-", "__"))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The options of the tenant modules as Ansible would hand them over."""
+        return {
+            "dsn": self.database.dsn,
+            "source_id": self.source_id,
+            "schema_prefix": "sx",
+            "schema_name": None,
+            "sqlite_path": str(self.sqlite_path),
+            "tenant_column": "",
+            "shared_tables": [],
+            "exclude_tables": [],
+            "snapshot_sha256": None,
+            **self.options,
+        }
+
+    def sqlite(self, *statements: str | tuple[str, Sequence[Any]]) -> None:
+        """Run statements in the SQLite file, each with its values where it has some."""
+        with contextlib.closing(sqlite3.connect(self.sqlite_path, isolation_level=None)) as connection:
+            for statement in statements:
+                connection.execute(*((statement,) if isinstance(statement, str) else statement))
+
+    def postgres(self, statements: str) -> list[tuple[Any, ...]]:
+        """Run statements with the tenant schema as the search path."""
+        return self.database.run(f'SET search_path TO "{self.schema}"; {statements}')
+
+    def create_schema(self, tables: str = "") -> None:
+        """Create the tenant schema anew, with its tables."""
+        with contextlib.closing(psycopg2.connect(self.database.dsn)) as connection:
+            _load_journal.install(connection)
+            _load_journal.forget(connection, self.schema)
+            connection.commit()
+        self.database.run(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE; CREATE SCHEMA "{self.schema}"')
+        if tables:
+            self.postgres(tables)
+
+    def stores(self) -> contextlib.AbstractContextManager[_tenant_stores.Stores]:
+        """Open both stores."""
+        return _tenant_stores.open_stores(self.params)
+
+    def load(self, check: bool = False) -> dict[str, Any]:
+        """Do what the module tenant_load does, in this process."""
+        return tenant_load.load(SimpleNamespace(params=self.params, check_mode=check))
+
+    def actions(self, check: bool = False) -> dict[str, str]:
+        """Load, and return what was done to each table."""
+        return {table["target"]: table["action"] for table in self.load(check)["tables"]}
+
+    def parity(self, mode: str = "full") -> _parity_run.ParityRun:
+        """Compare both stores."""
+        with self.stores() as stores:
+            return _parity_run.compare_stores(stores, self.params["shared_tables"], mode)

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The census of real SQLite values: every class of value that cannot travel, by table, column and key."""
+
+from __future__ import annotations
+
+import sqlite3
+import typing as t
+from contextlib import closing
+
+import pytest
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._census import (
+    NAMED_KEYS,
+    Finding,
+    refuse,
+    show_key,
+    take_census,
+)
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import DataRefused
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import KINDS, prepare
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._table_plan import ColumnPlan, Reference, TablePlan
+
+Names = tuple[str, ...]
+
+
+@pytest.fixture
+def connection() -> t.Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        prepare(opened)
+        yield opened
+
+
+def column(name: str, type_name: str, not_null: bool = False, declared: str | None = None) -> ColumnPlan:
+    return ColumnPlan(name, name, "", declared or type_name, KINDS[type_name], not_null)
+
+
+def table_plan(
+    *columns: ColumnPlan,
+    key: Names = ("id",),
+    tenant: str | None = None,
+    uniques: tuple[Names, ...] = (),
+    source_uniques: tuple[Names, ...] = (),
+    references: tuple[Reference, ...] = (),
+    name: str = "t",
+) -> TablePlan:
+    own = [column(part, "text") for part in key if part not in [known.source for known in columns]]
+    return TablePlan(name, name, (*own, *columns), key, tenant, uniques, source_uniques, references)
+
+
+def census_of(connection: sqlite3.Connection, plan: TablePlan, source_id: str = "a") -> list[Finding]:
+    return take_census(connection, plan, source_id)[1]
+
+
+def finding_for(
+    connection: sqlite3.Connection, type_name: str, value: t.Any, declared: str | None = None
+) -> Finding | None:
+    """Return what the census says of one row whose value stands in a column of that type, or None."""
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [("null", None), ("bad", value)])
+    found = census_of(connection, table_plan(column("x", type_name, declared=declared)))
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value"),
+    [
+        ("int2", 2**15 - 1),
+        ("int4", -(2**31)),
+        ("int8", 2**63 - 1),
+        ("int8", -(2**63)),
+        ("text", ""),
+        ("text", "ä😀\n\t\\N'\""),
+        ("text", "\ufeff\ufffe\U0010ffff\x01"),
+        ("varchar", "x" * 100),
+        ("float8", 1.5),
+        ("float8", float("-inf")),
+        ("float8", 2**53),
+        ("numeric", 0.1),
+        ("numeric", 2**63 - 1),
+        ("numeric", float("inf")),
+        ("bool", 0),
+        ("bool", 1),
+        ("bytea", b""),
+        ("bytea", b"\x00\xff"),
+    ],
+)
+def test_a_value_that_the_type_holds_exactly_is_no_finding(
+    connection: sqlite3.Connection, type_name: str, value: t.Any
+) -> None:
+    assert finding_for(connection, type_name, value) is None
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "problem"),
+    [
+        ("int4", "12", "integer expected for int4, another type stored"),
+        ("int4", "", "integer expected for int4, another type stored"),
+        ("int4", 1.5, "integer expected for int4, another type stored"),
+        ("int4", b"1", "integer expected for int4, another type stored"),
+        ("int2", 2**15, "out of range for int2 (-32768 to 32767)"),
+        ("int4", 99999999999, "out of range for int4 (-2147483648 to 2147483647)"),
+        ("int4", -(2**31) - 1, "out of range for int4 (-2147483648 to 2147483647)"),
+        ("bool", 2, "out of range for bool (0 to 1)"),
+        ("bool", "true", "integer expected for bool, another type stored"),
+        ("float8", "1.5", "real/integer expected for float8, another type stored"),
+        ("float8", 2**53 + 1, "integer too large to be exact as double precision"),
+        ("float8", -(2**53) - 1, "integer too large to be exact as double precision"),
+        ("numeric", "1", "integer/real expected for numeric, another type stored"),
+        ("text", 1, "text expected for text, another type stored"),
+        ("text", b"pem", "text expected for text, another type stored"),
+        ("text", "a\x00b", "NUL character in text"),
+        ("text", "\x00", "NUL character in text"),
+        ("bytea", "text", "blob expected for bytea, another type stored"),
+    ],
+)
+def test_a_value_that_the_type_cannot_hold_is_found_with_its_key(
+    connection: sqlite3.Connection, type_name: str, value: t.Any, problem: str
+) -> None:
+    assert finding_for(connection, type_name, value) == Finding("t", "x", problem, 1, ("(id=bad)",))
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"\xff", b"caf\xe9", b"\xc0\x80", b"\xed\xa0\xbd", b"\xf4\x90\x80\x80", b"\xe2\x82"],
+    ids=["no lead", "latin-1", "overlong", "lone surrogate", "beyond Unicode", "cut off"],
+)
+def test_text_that_is_not_valid_utf8_is_found(connection: sqlite3.Connection, octets: bytes) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT)")
+    connection.execute("INSERT INTO t VALUES ('bad', CAST(? AS TEXT)), ('good', 'é')", (octets,))
+    (found,) = census_of(connection, table_plan(column("x", "text")))
+    assert (found.problem, found.rows, found.first_keys) == ("text that is not valid UTF-8", 1, ("(id=bad)",))
+
+
+@pytest.mark.parametrize(("value", "refused"), [("éé😀", False), ("éé😀x", True), ("abc ", True)])
+def test_a_varchar_counts_characters_and_blanks_too(
+    connection: sqlite3.Connection, value: str, refused: bool
+) -> None:
+    found = finding_for(connection, "varchar", value, "character varying(3)")
+    assert (found is not None) is refused
+    assert found is None or found.problem == "longer than character varying(3)"
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [
+        (999.99, False),
+        (-999.99, False),
+        (0.10, False),
+        (0, False),
+        (0.0, False),
+        (999, False),
+        (1.005, True),
+        (5e-324, True),
+        (1000, True),
+        (2**63 - 1, True),
+        (float("inf"), True),
+    ],
+)
+def test_a_number_that_a_numeric_with_a_scale_would_round_or_refuse_is_found(
+    connection: sqlite3.Connection, value: float, refused: bool
+) -> None:
+    found = finding_for(connection, "numeric", value, "numeric(5,2)")
+    assert (found is not None) is refused
+    assert found is None or found.problem == "more digits than numeric(5,2) keeps"
+
+
+def test_null_where_the_target_wants_a_value_is_found(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('bad', NULL), ('good', 1)")
+    assert census_of(connection, table_plan(column("x", "int4", not_null=True))) == [
+        Finding("t", "x", "NULL where int4 NOT NULL is declared", 1, ("(id=bad)",))
+    ]
+
+
+def test_null_in_a_key_is_found_though_sqlite_allows_it(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT PRIMARY KEY, x)")
+    connection.execute("INSERT INTO t VALUES (NULL, 1), (NULL, 2), ('a', 3)")
+    (found,) = census_of(connection, table_plan(column("id", "text", not_null=True), column("x", "int4")))
+    assert (found.column, found.rows, found.first_keys) == ("id", 2, ("(id=None)", "(id=None)"))
+
+
+def test_duplicates_of_what_the_target_keeps_unique_are_found(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x INT, y INT)")
+    connection.executemany(
+        "INSERT INTO t VALUES (?, ?, ?)",
+        [("1", 1, 1), ("2", 1, 1), ("3", 1, 2), ("4", None, 1), ("5", None, 1)],
+    )
+    plan = table_plan(column("x", "int4"), column("y", "int4"), uniques=(("x", "y"), ("id",)))
+    assert census_of(connection, plan) == [Finding("t", "x, y", "duplicates of a unique key", 2, ("(x=1, y=1)",))]
+
+
+def test_what_sqlite_itself_keeps_unique_is_not_counted_again(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x INT)")
+    connection.execute("INSERT INTO t VALUES ('1', 1), ('2', 1)")
+    plan = table_plan(column("x", "int4"), uniques=(("x", "id"),), source_uniques=((), ("x",)))
+    assert census_of(connection, plan) == []
+
+
+def test_texts_that_only_sqlite_takes_for_equal_are_no_duplicates(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT COLLATE NOCASE)")
+    connection.execute("INSERT INTO t VALUES ('1', 'Bob'), ('2', 'bob')")
+    assert census_of(connection, table_plan(column("x", "text"), uniques=(("x",),))) == []
+
+
+def orphans(connection: sqlite3.Connection, tenant: str | None = None) -> list[Finding]:
+    reference = Reference(("up",), "parent", ("id",), "parent", ("id",))
+    tenants = [column(tenant, "text")] if tenant else []
+    return census_of(connection, table_plan(column("up", "text"), *tenants, tenant=tenant, references=(reference,)))
+
+
+def test_rows_without_a_parent_are_found_and_null_is_none(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE parent (id TEXT PRIMARY KEY)")
+    connection.execute("INSERT INTO parent VALUES ('p')")
+    connection.execute("CREATE TABLE t (id TEXT, up TEXT)")
+    connection.execute("INSERT INTO t VALUES ('1', 'p'), ('2', 'gone'), ('3', NULL), ('4', '')")
+    assert orphans(connection) == [Finding("t", "up", "no parent row in parent", 2, ("(id=2)", "(id=4)"))]
+
+
+def test_a_parent_that_only_sqlite_takes_for_equal_is_none(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE parent (id TEXT COLLATE NOCASE PRIMARY KEY)")
+    connection.execute("INSERT INTO parent VALUES ('Bob')")
+    connection.execute("CREATE TABLE t (id TEXT, up TEXT COLLATE NOCASE)")
+    connection.execute("INSERT INTO t VALUES ('1', 'bob')")
+    assert [found.rows for found in orphans(connection)] == [1]
+
+
+def test_another_profiles_row_is_no_parent(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE parent (id TEXT, s TEXT)")
+    connection.execute("INSERT INTO parent VALUES ('p', 'a'), ('q', 'b')")
+    connection.execute("CREATE TABLE t (id TEXT, up TEXT, s TEXT)")
+    connection.execute("INSERT INTO t VALUES ('1', 'p', 'a'), ('2', 'q', 'a'), ('3', 'p', 'b')")
+    assert [found.first_keys for found in orphans(connection, tenant="s")] == [("(id=2)",)]
+
+
+def test_a_composite_foreign_key_counts_only_when_all_of_it_is_there(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE parent (x INT, y INT)")
+    connection.execute("INSERT INTO parent VALUES (1, 1), (2, 2)")
+    connection.execute("CREATE TABLE t (id TEXT, a INT, b INT)")
+    connection.execute("INSERT INTO t VALUES ('1', 1, 1), ('2', 1, 2), ('3', NULL, 9)")
+    reference = Reference(("a", "b"), "parent", ("x", "y"), "parent", ("x", "y"))
+    (found,) = census_of(connection, table_plan(column("a", "int4"), column("b", "int4"), references=(reference,)))
+    assert (found.column, found.first_keys) == ("a, b", ("(id=2)",))
+
+
+def test_only_the_profiles_own_rows_are_looked_at_and_counted(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (s TEXT, id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('a', '1', 1), ('b', '1', 'text'), ('a', '2', 2)")
+    plan = table_plan(column("s", "text"), column("x", "int4"), key=("s", "id"), tenant="s")
+    assert take_census(connection, plan, "a") == (2, [])
+    rows, (found,) = take_census(connection, plan, "b")
+    assert (rows, found.first_keys) == (1, ("(s=b, id=1)",))
+
+
+def test_the_first_keys_are_named_in_order_and_the_rest_is_counted(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, x)")
+    connection.executemany("INSERT INTO t VALUES (?, 'text')", [(number,) for number in range(50, 0, -1)])
+    (found,) = census_of(connection, table_plan(column("id", "int4"), column("x", "int4")))
+    assert found.rows == 50
+    assert found.first_keys == tuple(f"(id={number})" for number in range(1, NAMED_KEYS + 1))
+    assert str(found).startswith("t.x: integer expected for int4, another type stored in 50 row(s), key (id=1), ")
+    assert str(found).endswith(f"(id={NAMED_KEYS}), …")
+
+
+def test_a_table_without_a_key_names_its_rows_by_rowid(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (x)")
+    connection.execute("INSERT INTO t VALUES (1), ('text')")
+    (found,) = census_of(connection, table_plan(column("x", "int4"), key=()))
+    assert found.first_keys == ("(rowid=2)",)
+
+
+def test_names_with_quotes_and_percent_signs_are_looked_at(connection: sqlite3.Connection) -> None:
+    connection.execute('CREATE TABLE "a ""t\' %s" ("x "" %d" , "k")')
+    connection.execute("INSERT INTO \"a \"\"t' %s\" VALUES ('text', 1)")
+    plan = table_plan(column('x " %d', "int4"), column("k", "int4"), key=("k",), name="a \"t' %s")
+    assert [found.column for found in census_of(connection, plan)] == ['x " %d']
+
+
+def test_a_table_may_have_as_many_columns_as_sqlite_allows(connection: sqlite3.Connection) -> None:
+    names = [f"c{number}" for number in range(1999)]
+    connection.execute(f"CREATE TABLE t (id TEXT, {', '.join(names)})")
+    connection.execute("INSERT INTO t (id, c0, c1998) VALUES ('1', 1, 2)")
+    plan = table_plan(*(column(name, "text", not_null=name == "c7") for name in names))
+    rows, findings = take_census(connection, plan, "a")
+    assert (rows, [found.column for found in findings]) == (1, ["c0", "c7", "c1998"])
+
+
+def test_the_refusal_names_every_finding_and_carries_them_as_facts() -> None:
+    findings = [Finding("t", "x", "wrong", 1, ("(id=1)",)), Finding("u", "y", "odd", 2, ("(id=2)", "(id=3)"))]
+    with pytest.raises(DataRefused) as refusal:
+        refuse(findings)
+    assert "t.x: wrong in 1 row(s), key (id=1); u.y: odd in 2 row(s), key (id=2), (id=3)" in str(refusal.value)
+    assert "Nothing was loaded" in refusal.value.remedy
+    assert refusal.value.facts["findings"][0] == {
+        "table": "t",
+        "column": "x",
+        "problem": "wrong",
+        "rows": 1,
+        "first_keys": ("(id=1)",),
+    }
+
+
+def test_no_finding_refuses_nothing() -> None:
+    refuse([])
+
+
+@pytest.mark.parametrize(
+    ("field", "shown"), [(b"caf\xe9", r"caf\xe9"), (None, "None"), (1.5, "1.5"), ("x" * 500, "x" * 100 + "…")]
+)
+def test_a_key_is_shown_whatever_it_holds_and_never_at_length(field: t.Any, shown: str) -> None:
+    assert show_key(["id"], [field]) == f"(id={shown})"

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The canonical row: one text per row, from SQLite the same as from a plain reading of its definition."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import typing as t
+from contextlib import closing
+from decimal import Decimal
+
+import pytest
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import (
+    KINDS,
+    parse_row,
+    prepare,
+    sqlite_csv_row,
+    sqlite_row,
+)
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_store import quote
+from hypothesis import given
+from hypothesis import strategies as st
+
+Value = t.Union[int, float, str, bytes, None]
+
+TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
+FLOATS = st.floats(allow_nan=False)  # SQLite stores a NaN as NULL
+OF_KIND: dict[str, st.SearchStrategy[Value]] = {
+    "int2": st.integers(-(2**15), 2**15 - 1),
+    "int4": st.integers(-(2**31), 2**31 - 1),
+    "int8": INTEGERS,
+    "text": TEXTS,
+    "varchar": TEXTS,
+    "float8": FLOATS | st.integers(-(2**53), 2**53),
+    "numeric": FLOATS | INTEGERS,
+    "bool": st.sampled_from([0, 1]),
+    "bytea": st.binary(max_size=12),
+}
+
+
+def field_of(kind: str, value: Value) -> bytes:
+    """Return the canonical field by its definition, in plain Python."""
+    if value is None:
+        return b"~"
+    if kind in ("text", "varchar"):
+        assert isinstance(value, str)
+        text = value.encode()
+    elif kind == "bytea":
+        assert isinstance(value, bytes)
+        text = value.hex().upper().encode()
+    elif kind == "float8":
+        text = struct.pack(">d", value).hex().encode()
+    elif kind == "numeric" and isinstance(value, float):
+        text = plain(value).encode()
+    else:
+        text = str(value).encode()
+    return str(len(text)).encode() + b":" + text
+
+
+def plain(value: float) -> str:
+    """Return the shortest decimal that reads back as the number, without exponent and trailing zeros."""
+    if abs(value) == float("inf"):
+        return "Infinity" if value > 0 else "-Infinity"
+    digits = f"{Decimal(repr(value)):f}"
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "0" if digits == "-0" else digits
+
+
+def encoded(connection: sqlite3.Connection, kinds: t.Sequence[str], values: t.Sequence[Value]) -> bytes:
+    """Return the canonical row that SQLite makes of the values; the columns have no type and change nothing."""
+    names = [f'c {number} "{kind}"' for number, kind in enumerate(kinds)]
+    connection.execute("DROP TABLE IF EXISTS t")
+    connection.execute(f"CREATE TABLE t ({', '.join(map(quote, names))})")
+    connection.execute(f"INSERT INTO t VALUES ({', '.join('?' * len(values))})", values)
+    columns = [(name, KINDS[kind]) for name, kind in zip(names, kinds)]
+    (row,) = connection.execute(f"SELECT {sqlite_row(columns)} FROM t").fetchone()
+    assert isinstance(row, bytes)
+    return row
+
+
+@pytest.fixture(scope="module")
+def connection() -> t.Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        prepare(opened)
+        yield opened
+
+
+@st.composite
+def typed_rows(draw: st.DrawFn) -> tuple[list[str], list[Value]]:
+    kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6))
+    return kinds, [draw(st.none() | OF_KIND[kind]) for kind in kinds]
+
+
+FIELDS = st.lists(st.none() | st.binary(max_size=12), max_size=6)
+
+
+def join(fields: t.Iterable[bytes | None]) -> bytes:
+    return b"".join(b"~" if field is None else b"%d:%s" % (len(field), field) for field in fields)
+
+
+def test_every_kind_is_covered_here() -> None:
+    assert set(OF_KIND) == set(KINDS)
+
+
+@given(typed_rows())
+def test_sqlite_makes_the_row_that_the_definition_says(
+    connection: sqlite3.Connection, row: tuple[list[str], list[Value]]
+) -> None:
+    kinds, values = row
+    # SQLite has no negative zero in its file format.
+    stored = [0.0 if value == 0 and isinstance(value, float) else value for value in values]
+    assert encoded(connection, kinds, values) == b"".join(map(field_of, kinds, stored))
+
+
+@given(FIELDS)
+def test_a_row_can_be_read_back(fields: list[bytes | None]) -> None:
+    assert parse_row(join(fields)) == tuple(fields)
+
+
+@given(FIELDS, FIELDS)
+def test_two_rows_have_one_text_only_when_they_are_equal(one: list[bytes | None], other: list[bytes | None]) -> None:
+    assert (join(one) == join(other)) == (one == other)
+
+
+@given(typed_rows(), st.data())
+def test_another_value_of_the_same_column_is_another_text(
+    connection: sqlite3.Connection, row: tuple[list[str], list[Value]], data: st.DataObject
+) -> None:
+    kinds, values = row
+    place = data.draw(st.integers(0, len(values) - 1))
+    other = list(values)
+    other[place] = data.draw(st.none() | OF_KIND[kinds[place]])
+    equal = values[place] == other[place]  # 1 and 1.0 are one number to both stores
+    assert (encoded(connection, kinds, values) == encoded(connection, kinds, other)) == equal
+
+
+@given(typed_rows())
+def test_what_sqlite_makes_can_be_read_back(
+    connection: sqlite3.Connection, row: tuple[list[str], list[Value]]
+) -> None:
+    kinds, values = row
+    fields = parse_row(encoded(connection, kinds, values))
+    assert [field is None for field in fields] == [value is None for value in values]
+    texts = [(field, value) for kind, field, value in zip(kinds, fields, values) if kind == "text" and value is not None]
+    assert all(field == str(value).encode() for field, value in texts)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["a", "b"], ["ab", ""]),
+        (["", None], [None, ""]),
+        (["~"], [None]),
+        (["1:a", ""], ["1:", "a"]),
+        (["a\x00b"], ["a"]),
+        (["12:"], ["1", "2:"]),
+    ],
+)
+def test_known_traps_of_joined_texts_stay_apart(
+    connection: sqlite3.Connection, one: list[Value], other: list[Value]
+) -> None:
+    assert encoded(connection, ["text"] * len(one), one) != encoded(connection, ["text"] * len(other), other)
+
+
+@pytest.mark.parametrize("row", [b"3:ab", b"x", b"3", b":", b"-1:a", b"1:ab~2:"])
+def test_bytes_that_are_no_row_are_refused(row: bytes) -> None:
+    with pytest.raises(ValueError):
+        parse_row(row)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 301, 1000, 2000])
+def test_a_table_may_have_as_many_columns_as_sqlite_allows(connection: sqlite3.Connection, count: int) -> None:
+    kinds = ["text", "int8"] * (count // 2) + ["text"] * (count % 2)
+    connection.execute("DROP TABLE IF EXISTS t")
+    connection.execute(f"CREATE TABLE t ({', '.join(f'c{number}' for number in range(count))})")
+    connection.execute(f"INSERT INTO t (c0, c{count - 1}) VALUES (NULL, NULL)")
+    connection.execute("UPDATE t SET c0 = 'x'")
+    columns = [(f"c{number}", KINDS[kind]) for number, kind in enumerate(kinds)]
+    (row,) = connection.execute(f"SELECT {sqlite_row(columns)} FROM t").fetchone()
+    assert row == b"1:x" + b"~" * (count - 1)
+    (line,) = connection.execute(f"SELECT {sqlite_csv_row(columns)} FROM t").fetchone()
+    assert line == b'"x"' + b"," * (count - 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "field"),
+    [
+        ("text", 'a"b', b'"a""b"'),
+        ("text", "", b'""'),
+        ("text", None, b""),
+        ("text", "\\.", b'"\\."'),
+        ("text", "a,b\r\n\t\\N", b'"a,b\r\n\t\\N"'),
+        ("bytea", b"\x00\xff", b"\\x00FF"),
+        ("bytea", b"", b"\\x"),
+        ("float8", 0.1, b"0.1"),
+        ("float8", 5e-324, b"5e-324"),
+        ("float8", float("inf"), b"inf"),
+        ("float8", 3, b"3.0"),
+        ("numeric", 1e22, b"10000000000000000000000"),
+        ("numeric", 2.50, b"2.5"),
+        ("numeric", float("-inf"), b"-Infinity"),
+        ("bool", 1, b"1"),
+        ("int8", -(2**63), b"-9223372036854775808"),
+    ],
+)
+def test_a_value_travels_as_one_csv_field(
+    connection: sqlite3.Connection, kind: str, value: Value, field: bytes
+) -> None:
+    connection.execute("DROP TABLE IF EXISTS t")
+    connection.execute("CREATE TABLE t (c)")
+    connection.execute("INSERT INTO t VALUES (?)", (value,))
+    assert connection.execute(f"SELECT {sqlite_csv_row([('c', KINDS[kind])])} FROM t").fetchone() == (field,)
