@@ -20,13 +20,15 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
     """Return what the entries of one profile's ledger come to; the same shape, mostly None, without any.
 
     The keys: C(entry_count); C(live_store) and C(live_store_since) (the last switch of a run that is no rehearsal
-    or drill); C(open_run) (the run that has not ended, to resume); C(last_run); C(last_cutover), C(last_rollback),
+    or drill); C(schema_used) (whether the application may have written to the tenant schema since it was bootstrapped
+    last, so that the next attempt must not build on it); C(open_run) (the run that has not ended, to resume); C(last_run); C(last_cutover), C(last_rollback),
     C(last_rehearsal), C(last_drill) (the last one each that completed); C(last_error). Runs are described
     by L(describe_run).
     """
     runs: dict[str, dict[str, t.Any]] = {}
     order: list[str] = []
     live_store = live_store_since = None
+    schema_used = False
     last_error: dict[str, t.Any] | None = None
     count = 0
     for entry in entries:
@@ -38,6 +40,7 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
         run = runs.get(run_id)
         if run is None:  # a note about a torn line may come before any run
             continue
+        schema_used = _schema_used(run, entry, schema_used)
         store = _record(run, entry)
         if store and run["verb"] not in _ON_COPIES:
             if store != live_store:
@@ -50,6 +53,7 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
         "entry_count": count,
         "live_store": live_store,
         "live_store_since": live_store_since,
+        "schema_used": schema_used,
         "open_run": still_open[-1] if still_open else None,
         "last_run": done[-1] if done else None,
         "last_cutover": _last_completed(done, "cutover"),
@@ -58,6 +62,15 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
         "last_drill": _last_completed(done, "drill"),
         "last_error": last_error,
     }
+
+
+def _schema_used(run: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any], before: bool) -> bool:
+    # From the moment the switch begins: an instance may have come up on PostgreSQL, written, and failed a check.
+    if run["verb"] != "cutover" or entry["kind"] != "phase":
+        return before
+    if entry["phase"] == "bootstrap" and entry["status"] == "passed":
+        return False
+    return before or (entry["phase"] == "switch" and entry["status"] == "started")
 
 
 def describe_run(entry: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

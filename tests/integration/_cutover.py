@@ -62,12 +62,14 @@ class World:
         )
 
     @contextlib.contextmanager
-    def running(self, playbook: str, source_id: str = "assets_1", **variables: Any) -> Iterator[subprocess.Popen[bytes]]:
+    def running(
+        self, playbook: str, source_id: str = "assets_1", **variables: Any
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Start a playbook in a session of its own; what is left of it at the end is killed."""
         command = command_for(
             playbook, inventory_file=ROOT / "inventories/demo", arguments=self.arguments(source_id, variables)
         )
-        with tempfile.TemporaryFile() as output:
+        with (self.folder().parents[1] / "killed.log").open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=PLAYBOOKS,
@@ -87,7 +89,9 @@ class World:
         with self.running(playbook, source_id) as process:
 
             def now() -> bool:
-                assert process.poll() is None, f"the playbook ended before it could be killed: {what}"
+                if process.poll() is not None:
+                    log = (self.folder().parents[1] / "killed.log").read_text(encoding="utf-8")
+                    raise AssertionError(f"it ended before it could be killed at {what}:\n{log[-6000:]}")
                 return bool(happened())
 
             wait_for(now, what, 90)
@@ -109,7 +113,7 @@ class World:
         return arguments
 
     def profile(self, source_id: str, /, **changes: Any) -> dict[str, Any]:
-        """Return the profile as the demo's inventory has it, with other values where the changes say so; None: without."""
+        """Return the profile as the demo's inventory has it, with changes; what is None is left out."""
         described = self.description["profiles"][source_id]
 
         def instance(name: str, of: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def fresh_database(stack: Stack, name: str) -> Iterator[Database]:
         cursor = connection.cursor()
         cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit TO off")
         try:
             yield Database(urllib.parse.urlsplit(superuser)._replace(path=f"/{name}").geturl())
         finally:
@@ -88,6 +89,7 @@ class Tenant:
     def sqlite(self, *statements: str | tuple[str, Sequence[Any]]) -> None:
         """Run statements in the SQLite file, each with its values where it has some."""
         with contextlib.closing(sqlite3.connect(self.sqlite_path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
             for statement in statements:
                 connection.execute(*((statement,) if isinstance(statement, str) else statement))
 

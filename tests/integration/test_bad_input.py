@@ -23,7 +23,7 @@ from api_client import free_port
 LONG = "x" * 80
 NEXT = "To try again: ansible-playbook cutover.yml -e source_id=assets_1"
 ON_SQLITE = "Nothing was changed by this run. The settings name SQLite, so SQLite {sqlite} is the live store"
-UNKNOWN = "Nothing was changed by this run. Which store is live was not found out."
+BY_LEDGER = "Nothing was changed by this run. By the ledger this profile was never switched, so SQLite {sqlite} is"
 
 
 @pytest.fixture(scope="module")
@@ -174,12 +174,16 @@ CASES: dict[str, tuple[str, ...]] = {
     "statement": ("'assets_1; DROP SCHEMA public' is refused", "only letters, digits", "Nothing was changed"),
     "path_upwards": ("'../../etc' is refused", "only letters, digits", "Nothing was changed"),
     "empty": ("No source_id was given", "-e source_id=<id>", "Nothing was changed"),
-    "too_long": (f"source_id '{LONG}' (80 characters) is refused", "PostgreSQL keeps 63", "Nothing was changed by this run"),
+    "too_long": (
+        f"source_id '{LONG}' (80 characters) is refused",
+        "PostgreSQL keeps 63",
+        "Nothing was changed by this run",
+    ),
     "one_schema_for_two": ("'a.b'", "'a-b'", "sx_a_b", "Nothing was changed by this run"),
-    "serves_another": ("NO-GO: instance api-assets_1 also serves assets_2", "an instance of its own", UNKNOWN, NEXT),
-    "settings_missing": ("nowhere/.env", "does not exist", UNKNOWN, NEXT),
-    "settings_unwritable": ("unwritable/file", "cannot be", UNKNOWN, NEXT),
-    "settings_of_nothing_known": ("POSTGRES_MIRROR", "cannot be told from the settings file", NEXT),
+    "serves_another": ("NO-GO: instance api-assets_1 also serves assets_2", "an instance of its own", ON_SQLITE, NEXT),
+    "settings_missing": ("nowhere/.env", "does not exist", BY_LEDGER, NEXT),
+    "settings_unwritable": ("unwritable/file", "cannot be", BY_LEDGER, NEXT),
+    "settings_of_nothing_known": ("POSTGRES_MIRROR", "cannot be told from the settings", NEXT),
     "sqlite_missing": ("nowhere.db does not exist", "Check sqlite_path", "Nothing was changed by this run", NEXT),
     "sqlite_no_database": ("is not a SQLite database", "Check sqlite_path", "Nothing was changed by this run", NEXT),
     "sqlite_truncated": ("is truncated", "Restore it", "Nothing was changed by this run", NEXT),

@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import getpass
 import json
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _ansible import Playbook, wait_for
+from _ansible import wait_for
 from _cutover import World, holding, message, new_world, refused, succeeded
 
 PROFILES = ("assets_1", "assets_2", "assets_3")
@@ -165,3 +165,33 @@ def test_a_writer_that_holds_the_file_stops_the_run_before_anything_is_touched(
     assert world.backend() == "sqlite"
     assert (world.sqlite_rows(), world.settings().read_bytes()) == fresh["assets_1"]
     assert world.postgres_rows() == fresh["assets_1"][0]
+
+
+def test_a_ledger_that_cannot_be_written_does_not_keep_the_application_down(
+    world: World, fresh: dict[str, Any], tmp_path: Path
+) -> None:
+    if subprocess.run(["chattr", "+i", tmp_path], capture_output=True, check=False).returncode:
+        pytest.skip("no immutable files here")
+    subprocess.run(["chattr", "-i", tmp_path], check=True)
+    ledger = world.folder("assets_2") / "ledger.jsonl"
+
+    def begun() -> int:
+        return len([entry for entry in world.ledger("assets_2") if entry["kind"] == "run_started"])
+
+    before = begun()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        future = pool.submit(world.play, "cutover.yml", "assets_2", variables=world.profiles())
+        wait_for(lambda: begun() > before and "freeze" in world.phases("started", "assets_2"), "phase freeze", 120)
+        subprocess.run(["chattr", "+i", ledger], check=True)
+        try:
+            run = future.result()
+        finally:
+            subprocess.run(["chattr", "-i", ledger], check=True)
+    text = refused(run, "The cutover of assets_2 stopped in phase freeze", f"Ledger {ledger}", "rollback.yml")
+    assert "ATTENTION" in text
+    assert world.backend("assets_2") == "sqlite"
+    assert world.sqlite_rows("assets_2") == fresh["assets_2"][0]
+    # The lock that could not be released is that of a dead run.
+    done = succeeded(world.play("rollback.yml", "assets_2", variables=world.profiles()))
+    assert "Profile assets_2 is on SQLite" in message(done)
+    assert not (world.folder("assets_2") / "lock.json").exists()

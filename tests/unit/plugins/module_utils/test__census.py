@@ -132,9 +132,7 @@ def test_text_that_is_not_valid_utf8_is_found(connection: sqlite3.Connection, oc
 
 
 @pytest.mark.parametrize(("value", "refused"), [("éé😀", False), ("éé😀x", True), ("abc ", True)])
-def test_a_varchar_counts_characters_and_blanks_too(
-    connection: sqlite3.Connection, value: str, refused: bool
-) -> None:
+def test_a_varchar_counts_characters_and_blanks_too(connection: sqlite3.Connection, value: str, refused: bool) -> None:
     found = finding_for(connection, "varchar", value, "character varying(3)")
     assert (found is not None) is refused
     assert found is None or found.problem == "longer than character varying(3)"
@@ -270,7 +268,7 @@ def test_a_table_without_a_key_names_its_rows_by_rowid(connection: sqlite3.Conne
 
 def test_names_with_quotes_and_percent_signs_are_looked_at(connection: sqlite3.Connection) -> None:
     connection.execute('CREATE TABLE "a ""t\' %s" ("x "" %d" , "k")')
-    connection.execute("INSERT INTO \"a \"\"t' %s\" VALUES ('text', 1)")
+    connection.execute('INSERT INTO "a ""t\' %s" VALUES (\'text\', 1)')
     plan = table_plan(column('x " %d', "int4"), column("k", "int4"), key=("k",), name="a \"t' %s")
     assert [found.column for found in census_of(connection, plan)] == ['x " %d']
 

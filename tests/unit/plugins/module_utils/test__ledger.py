@@ -267,6 +267,7 @@ class Story:
 def test_summary_of_nothing() -> None:
     empty = summary([])
     assert empty.pop("entry_count") == 0
+    assert empty.pop("schema_used") is False
     assert set(empty) == {
         "live_store", "live_store_since", "open_run", "last_run", "last_cutover", "last_rollback", "last_rehearsal",
         "last_drill", "last_error",
@@ -351,3 +352,20 @@ def test_no_key_of_a_summary_hides_behind_a_method() -> None:
         return set(value).union(*(keys(item) for item in value.values()))
 
     assert not keys(summary(Story().cutover().entries)) & set(dir(dict))
+
+
+def test_the_schema_counts_as_used_from_the_switch_on_until_it_is_bootstrapped_again():
+    def used(*phases: tuple[str, str]) -> bool:
+        entries = [{"kind": "run_started", "run_id": "r", "verb": "cutover", "time": "2026-01-01T00:00:00.000Z"}]
+        entries += [
+            {"kind": "phase", "run_id": "r", "phase": phase, "status": status, "time": "2026-01-01T00:00:01.000Z"}
+            for phase, status in phases
+        ]
+        return summary(entries)["schema_used"]
+
+    boot, begun, done = ("bootstrap", "passed"), ("switch", "started"), ("switch", "passed")
+    assert not used()
+    assert not used(boot, ("load", "failed"))
+    assert used(boot, begun)
+    assert used(boot, begun, done, ("freeze", "failed"))
+    assert not used(boot, begun, done, boot)

@@ -21,7 +21,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_store imp
 from hypothesis import given
 from hypothesis import strategies as st
 
-Value = t.Union[int, float, str, bytes, None]
+Value = int | float | str | bytes | None
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
@@ -73,7 +73,7 @@ def encoded(connection: sqlite3.Connection, kinds: t.Sequence[str], values: t.Se
     connection.execute("DROP TABLE IF EXISTS t")
     connection.execute(f"CREATE TABLE t ({', '.join(map(quote, names))})")
     connection.execute(f"INSERT INTO t VALUES ({', '.join('?' * len(values))})", values)
-    columns = [(name, KINDS[kind]) for name, kind in zip(names, kinds)]
+    columns = [(name, KINDS[kind]) for name, kind in zip(names, kinds, strict=True)]
     (row,) = connection.execute(f"SELECT {sqlite_row(columns)} FROM t").fetchone()
     assert isinstance(row, bytes)
     return row
@@ -136,14 +136,12 @@ def test_another_value_of_the_same_column_is_another_text(
 
 
 @given(typed_rows())
-def test_what_sqlite_makes_can_be_read_back(
-    connection: sqlite3.Connection, row: tuple[list[str], list[Value]]
-) -> None:
+def test_what_sqlite_makes_can_be_read_back(connection: sqlite3.Connection, row: tuple[list[str], list[Value]]) -> None:
     kinds, values = row
     fields = parse_row(encoded(connection, kinds, values))
     assert [field is None for field in fields] == [value is None for value in values]
-    texts = [(field, value) for kind, field, value in zip(kinds, fields, values) if kind == "text" and value is not None]
-    assert all(field == str(value).encode() for field, value in texts)
+    for kind, field, value in zip(kinds, fields, values, strict=True):
+        assert kind != "text" or value is None or field == str(value).encode()
 
 
 @pytest.mark.parametrize(

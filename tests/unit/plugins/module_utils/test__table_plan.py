@@ -34,9 +34,7 @@ def column(name: str, type_name: str = "text", **facts: t.Any) -> postgres.Colum
 
 def theirs(name: str, *columns: str | postgres.Column, **facts: t.Any) -> postgres.Table:
     found = tuple(column(entry) if isinstance(entry, str) else entry for entry in columns)
-    return postgres.Table(
-        name, found, facts.get("key", ()), facts.get("uniques", ()), facts.get("foreign_keys", ())
-    )
+    return postgres.Table(name, found, facts.get("key", ()), facts.get("uniques", ()), facts.get("foreign_keys", ()))
 
 
 def foreign(parent: str, schema: str = "sx_a", columns: tuple[str, ...] = ("up",)) -> postgres.ForeignKey:
@@ -240,8 +238,8 @@ def test_references_are_the_targets_foreign_keys_by_sqlites_names() -> None:
 
 
 def test_a_foreign_key_into_another_schema_is_no_reference_to_a_table_of_the_same_name() -> None:
-    keys = (foreign("parent", schema="public"),)
-    plan = plan_of([ours("parent", "id"), ours("child", "up")], [theirs("parent", "id"), theirs("child", "up", foreign_keys=keys)])
+    child = theirs("child", "up", foreign_keys=(foreign("parent", schema="public"),))
+    plan = plan_of([ours("parent", "id"), ours("child", "up")], [theirs("parent", "id"), child])
     assert [table.references for table in plan.tables] == [(), ()]
 
 
