@@ -26,9 +26,12 @@ class Database:
 
     def run(self, statements: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Run statements and commit them; return the rows of the last one, if it has any."""
-        with contextlib.closing(psycopg2.connect(self.dsn)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(statements, values)
-            return cursor.fetchall() if cursor.description else []
+        with contextlib.closing(psycopg2.connect(self.dsn)) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(statements, values)
+                rows = cursor.fetchall() if cursor.description else []
+            connection.commit()
+            return rows
 
     def describe(self) -> list[tuple[Any, ...]]:
         """Return everything that stands in the database's own schemas: relations with their columns and grants."""

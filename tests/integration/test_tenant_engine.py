@@ -749,7 +749,7 @@ def test_two_loads_at_once_load_the_rows_once(videos: Tenant) -> None:
         except LockHeld as error:
             outcomes.append(error)
 
-    threads = [threading.Thread(target=load) for _ in range(3)]
+    threads = [threading.Thread(target=load) for _turn in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -21,7 +21,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_store imp
 from hypothesis import given
 from hypothesis import strategies as st
 
-Value = int | float | str | bytes | None
+Value: t.TypeAlias = "int | float | str | bytes | None"
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
