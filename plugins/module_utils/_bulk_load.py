@@ -21,7 +21,7 @@ from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
 from ._load_journal import Loaded
 from ._postgres_store import postgres_errors, roll_back, try_profile_lock
 from ._psycopg2 import psycopg2, sql
-from ._row_codec import sqlite_csv_row
+from ._row_codec import csv_options, sqlite_csv_row
 from ._sqlite_store import quote, reading
 
 if t.TYPE_CHECKING:
@@ -227,6 +227,7 @@ def load_table(
     schema_name: str,
     source_id: str,
     snapshot_sha256: str,
+    marked: bool = False,
 ) -> TableLoad:
     """Copy one table and write it into the journal, in one transaction that is committed here.
 
@@ -237,6 +238,7 @@ def load_table(
         schema_name: The tenant schema.
         source_id: The profile.
         snapshot_sha256: The digest of the snapshot, for the journal.
+        marked: What the census says of the marks in its texts.
 
     Raises:
         PostgresError: PostgreSQL refused a row; the table is as it was.
@@ -244,10 +246,11 @@ def load_table(
     """
     started = time.monotonic()
     where, values = tenant_filter(plan, source_id)
-    row = sqlite_csv_row(plan.source_codec)
+    row = sqlite_csv_row(plan.source_codec, marked)
     target = sql.Identifier(schema_name, plan.target)
     columns = sql.SQL(", ").join([sql.Identifier(column.target) for column in plan.columns])
-    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(target, columns)
+    options = csv_options(plan.target_codec, marked)
+    copy = sql.SQL("COPY {} ({}) FROM STDIN {}").format(target, columns, options)
     try:
         with postgres_errors(f"Loading table {schema_name}.{plan.target}"), connection.cursor() as cursor:
             with reading(source, f"reading table {plan.source}"):

@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
 NAMED_KEYS = 20
 _SHOWN_CHARACTERS = 100
 _CONDITIONS_AT_ONCE = 1000  # SQLite returns at most 2000 columns
+_TEXTS_AT_ONCE = 100  # a function of SQLite takes at most 127 arguments
+_FAULTY = 2
 _EXACT_INTEGER_AS_FLOAT = 2**53
 _EXACT = Context(prec=400)  # more digits than any integer or double of SQLite has
 
@@ -49,7 +51,15 @@ class Finding:
         )
 
 
-def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> tuple[int, list[Finding]]:
+class Census(t.NamedTuple):
+    """The rows, what is wrong with them, and whether no text holds a mark of L(_row_codec.sqlite_csv_row)."""
+
+    rows: int
+    findings: list[Finding]
+    marked: bool
+
+
+def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> Census:
     """Return the number of the profile's rows and everything in them that the target could not hold.
 
     Args:
@@ -60,25 +70,63 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
     Raises:
         SqliteError: The file cannot be read.
     """
+    connection.create_function("pgc_text_faults", -1, _text_faults, deterministic=True)
     connection.create_function("pgc_invalid_utf8", 1, _invalid_utf8, deterministic=True)
     connection.create_function("pgc_changed_by_scale", 3, _changed_by_scale, deterministic=True)
-    conditions = [(column, problem, condition) for column in plan.columns for problem, condition in _conditions(column)]
     where, values = tenant_filter(plan, source_id)
-    rows = 0
     findings: list[Finding] = []
     with reading(connection, f"census of table {plan.source}"):
+        glance = f"SELECT count(*), {', '.join(_glance(plan))} FROM {quote(plan.source)} WHERE {where}"
+        rows, suspects, *faults = connection.execute(glance, values).fetchone()
+        clean = not suspects and not any(fault and fault >= _FAULTY for fault in faults)
+        # Clean data, the usual case, is looked at once, row by row; only other data column by column.
+        conditions = [
+            (column, problem, condition)
+            for column in ([] if clean else plan.columns)
+            for problem, condition in (*_conditions(column), *_text_conditions(column))
+        ]
         for start in range(0, len(conditions), _CONDITIONS_AT_ONCE):
             some = conditions[start : start + _CONDITIONS_AT_ONCE]
-            counts = ", ".join(["count(*)", *(f"ifnull(sum({condition}), 0)" for _c, _p, condition in some)])
-            counting = f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}"
-            rows, *found = connection.execute(counting, values).fetchone()
+            counts = ", ".join(f"ifnull(sum({condition}), 0)" for _c, _p, condition in some)
+            found = connection.execute(f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}", values).fetchone()
             for (column, problem, condition), number in zip(some, found):
                 if number:
                     keys = _first_keys(connection, plan, f"({where}) AND {condition}", values)
                     findings.append(Finding(plan.source, column.source, problem, number, keys))
         findings += _duplicates(connection, plan, where, values)
         findings += _orphans(connection, plan, where, values)
-    return rows, findings
+    return Census(rows, findings, not any(faults))
+
+
+def _glance(plan: TablePlan) -> t.Iterator[str]:
+    """Yield what one pass asks for: the rows with a suspect value, and the faults of all texts of a row together."""
+    found = [condition for column in plan.columns for _problem, condition in _conditions(column)]
+    yield f"ifnull(sum({_either(found)}), 0)"
+    texts = [f"CAST({quote(column.source)} AS BLOB)" for column in plan.columns if column.kind.is_text]
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        yield f"max(pgc_text_faults({', '.join(texts[start : start + _TEXTS_AT_ONCE])}))"
+
+
+def _either(conditions: t.Sequence[str]) -> str:
+    # Balanced: SQLite limits the depth of an expression.
+    if len(conditions) == 1:
+        return conditions[0]
+    middle = len(conditions) // 2
+    return f"({_either(conditions[:middle])} OR {_either(conditions[middle:])})"
+
+
+def _text_faults(*values: bytes | None) -> int:
+    """Return whether the texts of a row hold something that no text of PostgreSQL does, or a mark of the codec's."""
+    # A line feed between them: no octet sequence goes on beyond it.
+    joined = b"\n".join([value for value in values if value])
+    if not joined.isascii():
+        try:
+            joined.decode()
+        except UnicodeDecodeError:
+            return _FAULTY
+    if b"\0" in joined:
+        return _FAULTY
+    return int(b"\x01" in joined or b"\x02" in joined)
 
 
 def tenant_filter(plan: TablePlan, source_id: str) -> tuple[str, tuple[str, ...]]:
@@ -102,10 +150,10 @@ def refuse(findings: t.Sequence[Finding]) -> None:
 def _conditions(column: ColumnPlan) -> list[tuple[str, str]]:
     x = quote(column.source)
     kind = column.kind
-    storages = ", ".join(f"'{storage}'" for storage in (*kind.storages, "null"))
+    other = " AND ".join(f"typeof({x}) <> '{storage}'" for storage in (*kind.storages, "null"))
     found = [
         (f"{'/'.join(kind.storages)} expected for {column.target_type}, another type stored",
-         f"(typeof({x}) NOT IN ({storages}))")
+         f"({other})")
     ]  # fmt: skip
     if kind.low is not None and kind.high is not None:
         found.append(
@@ -124,20 +172,23 @@ def _conditions(column: ColumnPlan) -> list[tuple[str, str]]:
             (f"more digits than {column.target_type} keeps",
              f"(CASE WHEN typeof({x}) IN ('integer', 'real') THEN {changed} ELSE 0 END)")
         )  # fmt: skip
-    if "text" in kind.storages:
-        found.append(("NUL character in text", f"(typeof({x}) = 'text' AND instr(CAST({x} AS BLOB), x'00') > 0)"))
-        found.append(
-            (
-                "text that is not valid UTF-8",
-                f"(typeof({x}) = 'text' AND pgc_invalid_utf8(CAST({x} AS BLOB)))",
-            )
-        )
-        limit = re.search(r"\((\d+)\)$", column.target_type)
-        if limit:
-            found.append((f"longer than {column.target_type}", f"(length({x}) > {limit.group(1)})"))
+    limit = re.search(r"\((\d+)\)$", column.target_type) if kind.is_text else None
+    if limit:
+        found.append((f"longer than {column.target_type}", f"(length({x}) > {limit.group(1)})"))
     if column.not_null:
         found.append((f"NULL where {column.target_type} NOT NULL is declared", f"({x} IS NULL)"))
     return found
+
+
+def _text_conditions(column: ColumnPlan) -> list[tuple[str, str]]:
+    """Return the conditions that the first glance puts in one: L(_text_faults)."""
+    x = quote(column.source)
+    if not column.kind.is_text:
+        return []
+    return [
+        ("NUL character in text", f"(typeof({x}) = 'text' AND instr(CAST({x} AS BLOB), x'00') > 0)"),
+        ("text that is not valid UTF-8", f"(typeof({x}) = 'text' AND pgc_invalid_utf8(CAST({x} AS BLOB)))"),
+    ]
 
 
 def _invalid_utf8(value: bytes | None) -> int:

@@ -185,7 +185,7 @@ def _postgres_rows_in(
     if not numbers:
         return collections.Counter()
     statement = sql.SQL(
-        "SELECT convert_to(r, 'UTF8') FROM (SELECT r, sha256(convert_to(r, 'UTF8')) AS d"
+        "SELECT textsend(r) FROM (SELECT r, sha256(textsend(r)) AS d"
         " FROM (SELECT {row} AS r FROM {table}) AS encoded) AS digested"
         " WHERE (((get_byte(d, 0) << 8) | get_byte(d, 1)) & {mask}) = ANY ({numbers})"
     ).format(

@@ -205,7 +205,7 @@ def _slices(
                 for name, target in zip(plan.key, _targets(plan, plan.key))
             ]
         )
-        statement = sql.SQL("SELECT convert_to({}, 'UTF8') FROM {} WHERE {} ORDER BY {} LIMIT {}").format(
+        statement = sql.SQL("SELECT textsend({}) FROM {} WHERE {} ORDER BY {} LIMIT {}").format(
             postgres_row(plan.target_codec),
             sql.Identifier(schema_name, plan.target),
             keyed,
@@ -245,7 +245,7 @@ def _samples(
                     values,
                 ).fetchone()
             )
-    statement = sql.SQL("SELECT convert_to({}, 'UTF8') FROM {} WHERE {}")
+    statement = sql.SQL("SELECT textsend({}) FROM {} WHERE {}")
     columns = [plan.columns[place] for place in plan.key_places]
     wrong = []
     for row, *fields in found:

@@ -157,11 +157,11 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
         stores.plan.refuse()
         if not module.check_mode:
             _bulk_load.begin(stores.connection, stores.profile.source_id)
-        rows, findings = {}, []
-        for plan in stores.plan.tables:
-            rows[plan.source], found = _census.take_census(stores.source, plan, stores.profile.source_id)
-            findings += found
-        _census.refuse(findings)
+        taken = {
+            plan.source: _census.take_census(stores.source, plan, stores.profile.source_id)
+            for plan in stores.plan.tables
+        }
+        _census.refuse([finding for census in taken.values() for finding in census.findings])
         if stores.planned_only:
             actions = dict.fromkeys((plan.target for plan in stores.plan.tables), _bulk_load.LOAD)
         else:
@@ -174,10 +174,10 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
             )
         # Before the application's own bootstrap there may be no such table yet.
         shared = [] if stores.planned_only else _read_shared(stores, params["shared_tables"])
-        result = _describe(stores, rows, actions, shared)
+        result = _describe(stores, {name: census.rows for name, census in taken.items()}, actions, shared)
         if not module.check_mode:
             result["snapshot_sha256"] = digest
-            _apply(stores, actions, shared, result)
+            _apply(stores, taken, actions, shared, result)
     result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result
 
@@ -221,6 +221,7 @@ def _describe(
 
 def _apply(
     stores: Stores,
+    taken: dict[str, _census.Census],
     actions: dict[str, str],
     shared: list[_shared_rows.SharedRow],
     result: dict[str, t.Any],
@@ -231,7 +232,8 @@ def _apply(
         _bulk_load.clear(stores.connection, stores.plan.tables, schema_name)
     for plan, table in zip(stores.plan.tables, result["tables"]):
         if actions[plan.target] != _bulk_load.KEEP:
-            done = _bulk_load.load_table(stores.source, stores.connection, plan, schema_name, source_id, digest)
+            marked = taken[plan.source].marked
+            done = _bulk_load.load_table(stores.source, stores.connection, plan, schema_name, source_id, digest, marked)
             table["rows"], table["duration_ms"] = done.rows, done.duration_ms
     _shared_rows.bring(stores.connection, shared)
 

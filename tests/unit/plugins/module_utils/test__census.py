@@ -244,8 +244,8 @@ def test_only_the_profiles_own_rows_are_looked_at_and_counted(connection: sqlite
     connection.execute("CREATE TABLE t (s TEXT, id TEXT, x)")
     connection.execute("INSERT INTO t VALUES ('a', '1', 1), ('b', '1', 'text'), ('a', '2', 2)")
     plan = table_plan(column("s", "text"), column("x", "int4"), key=("s", "id"), tenant="s")
-    assert take_census(connection, plan, "a") == (2, [])
-    rows, (found,) = take_census(connection, plan, "b")
+    assert take_census(connection, plan, "a") == (2, [], True)
+    rows, (found,), _marked = take_census(connection, plan, "b")
     assert (rows, found.first_keys) == (1, ("(s=b, id=1)",))
 
 
@@ -278,7 +278,7 @@ def test_a_table_may_have_as_many_columns_as_sqlite_allows(connection: sqlite3.C
     connection.execute(f"CREATE TABLE t (id TEXT, {', '.join(names)})")
     connection.execute("INSERT INTO t (id, c0, c1998) VALUES ('1', 1, 2)")
     plan = table_plan(*(column(name, "text", not_null=name == "c7") for name in names))
-    rows, findings = take_census(connection, plan, "a")
+    rows, findings, _marked = take_census(connection, plan, "a")
     assert (rows, [found.column for found in findings]) == (1, ["c0", "c7", "c1998"])
 
 
@@ -306,3 +306,19 @@ def test_no_finding_refuses_nothing() -> None:
 )
 def test_a_key_is_shown_whatever_it_holds_and_never_at_length(field: t.Any, shown: str) -> None:
     assert show_key(["id"], [field]) == f"(id={shown})"
+
+
+@pytest.mark.parametrize(("text", "marked"), [("plain", True), (None, True), ("a\x01", False), ("\x02", False)])
+def test_texts_with_a_mark_of_the_codec_are_noticed(
+    connection: sqlite3.Connection, text: str | None, marked: bool
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT)")
+    connection.execute("INSERT INTO t VALUES ('1', 'ok'), ('2', ?)", (text,))
+    assert take_census(connection, table_plan(column("x", "text")), "a") == (2, [], marked)
+
+
+def test_a_character_that_only_two_texts_together_would_make_is_found(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT, y TEXT)")
+    connection.execute("INSERT INTO t VALUES ('bad', CAST(x'c3' AS TEXT), CAST(x'a9' AS TEXT))")
+    found = census_of(connection, table_plan(column("x", "text"), column("y", "text")))
+    assert [finding.column for finding in found] == ["x", "y"]
