@@ -15,7 +15,7 @@ import pathlib
 import time
 import typing as t
 
-from . import _load_journal, _row_digest
+from . import _load_journal, _quarantine, _row_digest
 from ._census import tenant_filter
 from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
 from ._load_journal import Loaded
@@ -23,6 +23,7 @@ from ._postgres_store import postgres_errors, roll_back, try_profile_lock
 from ._psycopg2 import psycopg2, sql
 from ._row_codec import csv_options, sqlite_csv_row
 from ._sqlite_store import quote, reading
+from ._value_kinds import COUNTED
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -232,7 +233,7 @@ def load_table(
     """Copy one table and write it into the journal, in one transaction that is committed here.
 
     Args:
-        source: The snapshot, prepared by L(_row_codec.prepare).
+        source: The snapshot, prepared by L(_value_kinds.prepare).
         connection: A session that may write the tenant schema.
         plan: The table's plan, its census clean.
         schema_name: The tenant schema.
@@ -261,6 +262,7 @@ def load_table(
                     if rows.error is not None:
                         raise rows.error from None
                     raise
+            _quarantine.keep(source, connection, plan, schema_name, source_id)
             _align_sequences(cursor, plan, schema_name)
             buckets = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
             held = _row_digest.count(buckets)
@@ -287,7 +289,7 @@ def _align_sequences(cursor: t.Any, plan: TablePlan, schema_name: str) -> None:
     # S31: a sequence left behind gives a duplicate key on the first insert. An empty table starts at its beginning.
     target = sql.Identifier(schema_name, plan.target)
     for column in plan.columns:
-        if column.sequence and column.kind.low is not None:
+        if column.sequence and column.kind.name in COUNTED:
             align = "SELECT setval({}::regclass, m, true) FROM (SELECT max({}) FROM {}) AS t (m) WHERE m > 0"
             name = sql.Literal(column.sequence)
             cursor.execute(sql.SQL(align).format(name, sql.Identifier(column.target), target))

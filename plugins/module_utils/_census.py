@@ -13,36 +13,35 @@ real ones (hazards S01, S09, S12, S20, S40, S42).
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
-from decimal import Context, Decimal
 
 from ._errors import DataRefused
 from ._sqlite_store import quote, reading
+from ._value_kinds import problems_of
 
 if t.TYPE_CHECKING:
     import sqlite3
 
     from ._table_plan import ColumnPlan, TablePlan
+    from ._value_kinds import Problem
 
 NAMED_KEYS = 20
 _SHOWN_CHARACTERS = 100
 _CONDITIONS_AT_ONCE = 1000  # SQLite returns at most 2000 columns
 _TEXTS_AT_ONCE = 100  # a function of SQLite takes at most 127 arguments
 _FAULTY = 2
-_EXACT_INTEGER_AS_FLOAT = 2**53
-_EXACT = Context(prec=400)  # more digits than any integer or double of SQLite has
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Values of one column that cannot travel: how many rows, and the keys of the first of them."""
+    """Values of one column that cannot travel: how many rows, the first of their keys, the class of their policy."""
 
     table: str
     column: str
     problem: str
     rows: int
     first_keys: tuple[str, ...]
+    problem_class: str
 
     def __str__(self) -> str:
         more = ", …" if self.rows > len(self.first_keys) else ""
@@ -63,7 +62,7 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
     """Return the number of the profile's rows and everything in them that the target could not hold.
 
     Args:
-        connection: A connection prepared by L(_row_codec.prepare), inside a read transaction.
+        connection: A connection prepared by L(_value_kinds.prepare), inside a read transaction.
         plan: The table's plan.
         source_id: The profile, where the plan has a tenant column.
 
@@ -71,8 +70,6 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
         SqliteError: The file cannot be read.
     """
     connection.create_function("pgc_text_faults", -1, _text_faults, deterministic=True)
-    connection.create_function("pgc_invalid_utf8", 1, _invalid_utf8, deterministic=True)
-    connection.create_function("pgc_changed_by_scale", 3, _changed_by_scale, deterministic=True)
     where, values = tenant_filter(plan, source_id)
     findings: list[Finding] = []
     with reading(connection, f"census of table {plan.source}"):
@@ -80,19 +77,21 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
         rows, suspects, *faults = connection.execute(glance, values).fetchone()
         clean = not suspects and not any(fault and fault >= _FAULTY for fault in faults)
         # Clean data, the usual case, is looked at once, row by row; only other data column by column.
-        conditions = [
-            (column, problem, condition)
+        problems = [
+            (column, problem)
             for column in ([] if clean else plan.columns)
-            for problem, condition in (*_conditions(column), *_text_conditions(column))
+            for problem in (*_problems(column, True), *_problems(column, False))
         ]
-        for start in range(0, len(conditions), _CONDITIONS_AT_ONCE):
-            some = conditions[start : start + _CONDITIONS_AT_ONCE]
-            counts = ", ".join(f"ifnull(sum({condition}), 0)" for _c, _p, condition in some)
+        for start in range(0, len(problems), _CONDITIONS_AT_ONCE):
+            some = problems[start : start + _CONDITIONS_AT_ONCE]
+            counts = ", ".join(f"ifnull(sum({problem.condition}), 0)" for _column, problem in some)
             found = connection.execute(f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}", values).fetchone()
-            for (column, problem, condition), number in zip(some, found):
+            for (column, problem), number in zip(some, found):
                 if number:
-                    keys = _first_keys(connection, plan, f"({where}) AND {condition}", values)
-                    findings.append(Finding(plan.source, column.source, problem, number, keys))
+                    keys = _first_keys(connection, plan, f"({where}) AND {problem.condition}", values)
+                    findings.append(
+                        Finding(plan.source, column.source, problem.text, number, keys, problem.problem_class)
+                    )
         findings += _duplicates(connection, plan, where, values)
         findings += _orphans(connection, plan, where, values)
     return Census(rows, findings, not any(faults))
@@ -100,9 +99,9 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
 
 def _glance(plan: TablePlan) -> t.Iterator[str]:
     """Yield what one pass asks for: the rows with a suspect value, and the faults of all texts of a row together."""
-    found = [condition for column in plan.columns for _problem, condition in _conditions(column)]
+    found = [problem.condition for column in plan.columns for problem in _problems(column, True)]
     yield f"ifnull(sum({_either(found)}), 0)"
-    texts = [f"CAST({quote(column.source)} AS BLOB)" for column in plan.columns if column.kind.is_text]
+    texts = [f"CAST({quote(column.source)} AS BLOB)" for column in plan.columns if column.kind.quoted]
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         yield f"max(pgc_text_faults({', '.join(texts[start : start + _TEXTS_AT_ONCE])}))"
 
@@ -130,7 +129,15 @@ def _text_faults(*values: bytes | None) -> int:
 
 
 def tenant_filter(plan: TablePlan, source_id: str) -> tuple[str, tuple[str, ...]]:
-    """Return the WHERE condition, and its values, that keeps a statement to one profile's rows."""
+    """Return the WHERE condition, and its values, that keeps a statement to those of a profile's rows that travel."""
+    where, values = whole_filter(plan, source_id)
+    if plan.set_aside:
+        where += f" AND NOT {_either([aside.condition for aside in plan.set_aside])}"
+    return where, values
+
+
+def whole_filter(plan: TablePlan, source_id: str) -> tuple[str, tuple[str, ...]]:
+    """Return the same for all of a profile's rows, those that are set aside included."""
     if plan.tenant_column is None:
         return "1", ()
     return f"{quote(plan.tenant_column)} = ?", (source_id,)
@@ -147,69 +154,14 @@ def refuse(findings: t.Sequence[Finding]) -> None:
         )
 
 
-def _conditions(column: ColumnPlan) -> list[tuple[str, str]]:
+def _problems(column: ColumnPlan, glanced: bool) -> list[Problem]:
+    found = problems_of(column.kind, column.target_type, column.not_null)
     x = quote(column.source)
-    kind = column.kind
-    other = " AND ".join(f"typeof({x}) <> '{storage}'" for storage in (*kind.storages, "null"))
-    found = [
-        (f"{'/'.join(kind.storages)} expected for {column.target_type}, another type stored",
-         f"({other})")
-    ]  # fmt: skip
-    if kind.low is not None and kind.high is not None:
-        found.append(
-            (f"out of range for {column.target_type} ({kind.low} to {kind.high})",
-             f"(typeof({x}) = 'integer' AND {x} NOT BETWEEN {kind.low} AND {kind.high})")
-        )  # fmt: skip
-    if kind.name == "float8":
-        found.append(
-            ("integer too large to be exact as double precision",
-             f"(typeof({x}) = 'integer' AND {x} NOT BETWEEN -{_EXACT_INTEGER_AS_FLOAT} AND {_EXACT_INTEGER_AS_FLOAT})")
-        )  # fmt: skip
-    scaled = re.search(r"^numeric\((\d+),(-?\d+)\)$", column.target_type)
-    if scaled:
-        changed = f"pgc_changed_by_scale({x}, {', '.join(scaled.groups())})"
-        found.append(
-            (f"more digits than {column.target_type} keeps",
-             f"(CASE WHEN typeof({x}) IN ('integer', 'real') THEN {changed} ELSE 0 END)")
-        )  # fmt: skip
-    limit = re.search(r"\((\d+)\)$", column.target_type) if kind.is_text else None
-    if limit:
-        found.append((f"longer than {column.target_type}", f"(length({x}) > {limit.group(1)})"))
-    if column.not_null:
-        found.append((f"NULL where {column.target_type} NOT NULL is declared", f"({x} IS NULL)"))
-    return found
-
-
-def _text_conditions(column: ColumnPlan) -> list[tuple[str, str]]:
-    """Return the conditions that the first glance puts in one: L(_text_faults)."""
-    x = quote(column.source)
-    if not column.kind.is_text:
-        return []
     return [
-        ("NUL character in text", f"(typeof({x}) = 'text' AND instr(CAST({x} AS BLOB), x'00') > 0)"),
-        ("text that is not valid UTF-8", f"(typeof({x}) = 'text' AND pgc_invalid_utf8(CAST({x} AS BLOB)))"),
+        dataclasses.replace(problem, condition=problem.condition.replace("{x}", x))
+        for problem in found
+        if problem.glanced is glanced
     ]
-
-
-def _invalid_utf8(value: bytes | None) -> int:
-    if value is None:  # SQLite evaluates both sides of an AND
-        return 0
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return 1
-    return 0
-
-
-def _changed_by_scale(value: float, precision: int, scale: int) -> int:
-    """Return whether numeric(precision, scale) would round the number or refuse it."""
-    number = Decimal(repr(value))
-    if not number.is_finite():
-        return 1
-    too_large = bool(number) and number.adjusted() >= precision - scale
-    # The lowest digit that is kept stands at 10 ** -scale.
-    exponent = number.normalize(_EXACT).as_tuple().exponent
-    return int(too_large or (bool(number) and isinstance(exponent, int) and exponent < -scale))
 
 
 def _first_keys(
@@ -253,6 +205,7 @@ def _duplicates(connection: sqlite3.Connection, plan: TablePlan, where: str, val
                     "duplicates of a unique key",
                     sum(row[-1] for row in rows),
                     keys,
+                    "duplicate_key",
                 )
             )
     return findings
@@ -285,6 +238,7 @@ def _orphans(connection: sqlite3.Connection, plan: TablePlan, where: str, values
                     f"no parent row in {reference.parent}",
                     number,
                     keys,
+                    "orphan",
                 )
             )
     return findings

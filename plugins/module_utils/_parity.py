@@ -110,7 +110,7 @@ def compare_table(
     """Compare one profile's rows in SQLite with all rows of its table in PostgreSQL.
 
     Args:
-        source: The SQLite side, prepared by L(_row_codec.prepare), inside a read transaction.
+        source: The SQLite side, prepared by L(_value_kinds.prepare), inside a read transaction.
         connection: The PostgreSQL side, inside a transaction that sees one instant (REPEATABLE READ).
         plan: The table's plan.
         schema_name: The tenant schema.

@@ -17,17 +17,14 @@ The same file says how a value travels: one CSV field for C(COPY ... FROM STDIN)
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import struct
 import typing as t
-from decimal import Decimal
 
 from ._psycopg2 import sql
 from ._sqlite_store import quote
 
 if t.TYPE_CHECKING:
-    import sqlite3
+    from ._value_kinds import Kind
 
 NULL_ITEM = b"~"
 NULL_TEXT = b"#~"
@@ -37,108 +34,6 @@ QUOTE_MARK = "\x01"
 NULL_MARK = "\x02"
 # A function of SQLite takes 127 arguments, one of PostgreSQL 100; a column needs up to two.
 _COLUMNS_AT_ONCE = 40
-
-
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """How values of one PostgreSQL type travel and compare.
-
-    The templates take the quoted column as C({x}); they are NULL where it is, unless C(null_safe) is false. What a
-    token is made of holds none of C(; | ~ #).
-
-    Attributes:
-        name: What the plan calls it.
-        storages: The storage classes (C(typeof)) that SQLite may hold in such a column.
-        csv: SQLite expression of the CSV field, without its quotes.
-        sqlite_text: SQLite expression of the token, or of the whole text.
-        postgres_text: PostgreSQL expression of the same.
-        low: Smallest integer, where the type has one.
-        high: Largest integer, where the type has one.
-        is_text: Whether the value is a text of any length and content.
-        null_safe: Whether the SQLite expressions make NULL of NULL.
-    """
-
-    name: str
-    storages: tuple[str, ...]
-    csv: str
-    sqlite_text: str
-    postgres_text: str
-    low: int | None = None
-    high: int | None = None
-    is_text: bool = False
-    null_safe: bool = True
-
-
-def _integer(bits: int) -> Kind:
-    high = 2 ** (bits - 1) - 1
-    # Texts and blobs sort after all numbers; one that stands here by mistake must not look like a number.
-    token = f"CASE WHEN +{{x}} <= {2**63 - 1} THEN {{x}} ELSE '!'||hex({{x}}) END"
-    return Kind(f"int{bits // 8}", ("integer",), "{x}", token, "{x}::text", -high - 1, high, null_safe=False)
-
-
-TEXT = Kind("text", ("text",), "{x}", "{x}", "{x}::text", is_text=True)
-
-# By the name of the type in pg_type. A type that is not here is refused by name: guessing a conversion would
-# be a silent change of data.
-KINDS: t.Mapping[str, Kind] = {
-    "int2": _integer(16),
-    "int4": _integer(32),
-    "int8": _integer(64),
-    "text": TEXT,
-    "varchar": TEXT,
-    "float8": Kind(
-        "float8",
-        ("real", "integer"),
-        "pgc_float_text({x})",
-        "pgc_float_bits({x})",
-        "encode(float8send({x}),'hex')",
-    ),
-    "numeric": Kind(
-        "numeric",
-        ("integer", "real"),
-        "pgc_numeric_text({x})",
-        "pgc_numeric_text({x})",
-        "trim_scale({x})::text",
-    ),
-    "bool": dataclasses.replace(_integer(16), name="bool", postgres_text="{x}::int::text", low=0, high=1),
-    "bytea": Kind("bytea", ("blob",), r"'\x'||hex({x})", "hex({x})", "upper(encode({x},'hex'))", null_safe=False),
-}
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Add the functions that the expressions need to a SQLite connection, and make it return bytes for text."""
-    connection.text_factory = bytes
-    connection.create_function("pgc_float_text", 1, _float_text, deterministic=True)
-    connection.create_function("pgc_float_bits", 1, _float_bits, deterministic=True)
-    connection.create_function("pgc_numeric_text", 1, _numeric_text, deterministic=True)
-
-
-# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does.
-# A value of another storage class is marked as what no number is: the census refuses it.
-def _float_text(value: t.Any) -> t.Any:
-    return repr(float(value)) if isinstance(value, (int, float)) else _misplaced(value)
-
-
-def _float_bits(value: t.Any) -> t.Any:
-    return struct.pack(">d", value).hex() if isinstance(value, (int, float)) else _misplaced(value)
-
-
-def _numeric_text(value: t.Any) -> t.Any:
-    if not isinstance(value, (int, float)):
-        return _misplaced(value)
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    number = Decimal(repr(value))
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
-
-
-def _misplaced(value: t.Any) -> t.Any:
-    if isinstance(value, str):
-        value = value.encode(errors="surrogatepass")
-    return value if value is None else "!" + value.hex()
 
 
 def _concatenate(parts: t.Sequence[str]) -> str:
@@ -169,7 +64,7 @@ def sqlite_csv_row(columns: t.Sequence[tuple[str, Kind]], marked: bool = False) 
             after (see L(csv_options)). Otherwise a text stands between double quotes and NULL is an empty field.
     """
     if marked:
-        formats = [f"{QUOTE_MARK}%s{QUOTE_MARK}" if kind.is_text else "%s" for _name, kind in columns]
+        formats = [f"{QUOTE_MARK}%s{QUOTE_MARK}" if kind.quoted else "%s" for _name, kind in columns]
         return _printf(formats, [_unless_null(name, kind, kind.csv, f"'{NULL_MARK}'") for name, kind in columns], ",")
     fields = [_quoted_field(name, kind) for name, kind in columns]
     if len(fields) == 1:  # nothing is joined, so a number would stay a number
@@ -178,8 +73,13 @@ def sqlite_csv_row(columns: t.Sequence[tuple[str, Kind]], marked: bool = False) 
 
 
 def _quoted_field(name: str, kind: Kind) -> str:
-    csv = f"""'"'||replace({kind.csv},'"','""')||'"'""" if kind.is_text else kind.csv
+    csv = f"""'"'||replace({kind.csv},'"','""')||'"'""" if kind.quoted else kind.csv
     return _unless_null(name, kind, csv, "''")
+
+
+def sqlite_csv_field(name: str, kind: Kind) -> str:
+    """Return the SQLite expression of one field as it travels, without quotes; NULL stays NULL."""
+    return f"CAST({_unless_null(name, kind, kind.csv, 'NULL')} AS TEXT)"
 
 
 def csv_options(columns: t.Sequence[tuple[str, Kind]], marked: bool) -> sql.Composable:
@@ -191,7 +91,7 @@ def csv_options(columns: t.Sequence[tuple[str, Kind]], marked: bool) -> sql.Comp
             sql.Literal(QUOTE_MARK), sql.Literal(QUOTE_MARK), sql.Literal(NULL_MARK)
         )
     ]
-    quoted = [sql.Identifier(name) for name, kind in columns if kind.is_text]
+    quoted = [sql.Identifier(name) for name, kind in columns if kind.quoted]
     if quoted:
         options.append(sql.SQL("FORCE_NULL ({})").format(sql.SQL(", ").join(quoted)))
     return sql.SQL("({})").format(sql.SQL(", ").join(options))
@@ -201,7 +101,7 @@ def sqlite_row(columns: t.Sequence[tuple[str, Kind]]) -> str:
     """Return the SQLite expression of the canonical row."""
     formats = ["#%s" if kind.is_text else "%s" for _name, kind in columns]
     head = _printf(formats, [_sqlite_item(name, kind) for name, kind in columns], ";", "|")
-    texts = [f"ifnull({kind.sqlite_text.format(x=quote(name))},'')" for name, kind in columns if kind.is_text]
+    texts = [_unless_null(name, kind, kind.sqlite_text, "''") for name, kind in columns if kind.is_text]
     return _concatenate([head, *texts])
 
 
@@ -211,7 +111,7 @@ def _sqlite_item(name: str, kind: Kind) -> str:
 
 
 def _unless_null(name: str, kind: Kind, template: str, null: str) -> str:
-    expression = template.format(x=quote(name))
+    expression = template.replace("{x}", quote(name))
     if kind.null_safe:
         return f"ifnull({expression},{null})"
     # Some functions of SQLite make a text of NULL, such as hex().

@@ -53,7 +53,7 @@ def bucket_of(digest: bytes, mask: int) -> int:
 
 
 def sqlite_buckets(connection: sqlite3.Connection, plan: TablePlan, source_id: str, mask: int) -> Buckets:
-    """Return the buckets of one profile's rows in SQLite; the connection comes from L(_row_codec.prepare).
+    """Return the buckets of one profile's rows in SQLite; the connection comes from L(_value_kinds.prepare).
 
     Raises:
         SqliteError: The file cannot be read.

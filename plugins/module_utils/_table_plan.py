@@ -15,8 +15,9 @@ import dataclasses
 import typing as t
 
 from ._errors import SchemaRefused
-from ._row_codec import KINDS, Kind
-from ._sqlite_store import fold
+from ._policies import QUARANTINE
+from ._sqlite_store import fold, quote
+from ._value_kinds import Kind, kind_of, problems_of
 
 if t.TYPE_CHECKING:
     from . import _postgres_store, _sqlite_store
@@ -47,8 +48,22 @@ class Reference:
 
 
 @dataclasses.dataclass(frozen=True)
+class SetAside:
+    """Rows to set aside by the policy quarantine: the class, the column, and the SQLite condition that picks them."""
+
+    problem_class: str
+    column: str
+    text: str
+    condition: str
+
+
+@dataclasses.dataclass(frozen=True)
 class TablePlan:
-    """One table on its way. C(key) names the identifying columns on the SQLite side; empty when there are none."""
+    """One table on its way.
+
+    C(key) names the identifying columns on the SQLite side; empty when there are none. C(row_name) is a name of the
+    rowid there that no column hides; None where there is no rowid.
+    """
 
     source: str
     target: str
@@ -58,6 +73,8 @@ class TablePlan:
     uniques: tuple[tuple[str, ...], ...]
     source_uniques: tuple[tuple[str, ...], ...]
     references: tuple[Reference, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    row_name: str | None = None
 
     @property
     def source_codec(self) -> list[tuple[str, Kind]]:
@@ -104,6 +121,7 @@ def make_plan(
     shared_tables: t.Collection[str] = (),
     exclude_tables: t.Collection[str] = (),
     schema_name: str = "",
+    policies: t.Mapping[str, str] | None = None,
 ) -> Plan:
     """Pair every table of the SQLite file with one of the tenant schema.
 
@@ -114,6 +132,7 @@ def make_plan(
         shared_tables: Tables of all profiles, which are not part of a tenant schema.
         exclude_tables: Tables to leave behind.
         schema_name: The tenant schema; a foreign key into another schema is none between the profile's tables.
+        policies: What happens to values that cannot travel as they are, as from L(_policies.check_policies).
     """
     left_out: list[tuple[str, str]] = []
     refusals: list[str] = []
@@ -139,13 +158,16 @@ def make_plan(
     by_target = {found.name: table.name for table, found in paired.values()}
     plans = {}
     for name, (table, found) in paired.items():
-        columns, faults = _pair_columns(table, found)
+        columns, faults = _pair_columns(table, found, policies)
         refusals += faults
         if tenant_column and not faults and tenant_column not in [column.source for column in columns]:
             refusals.append(f"table {name}: its column {tenant_column} does not travel, which tells the profiles apart")
         elif columns:
             inside = [key for key in found.foreign_keys if key.parent[0] == schema_name and key.parent[1] in by_target]
-            plans[name] = _table_plan(table, found, columns, tenant_column, inside, by_target, paired)
+            plans[name] = dataclasses.replace(
+                _table_plan(table, found, columns, tenant_column, inside, by_target, paired),
+                set_aside=_set_aside(columns, policies),
+            )
         left_out += [
             (f"{name}.{column.name}", "generated column without a counterpart: its content is derived")
             for column in table.columns
@@ -184,7 +206,7 @@ def _match(name: str, candidates: t.Iterable[str]) -> str | None:
 
 
 def _pair_columns(
-    table: _sqlite_store.Table, target: _postgres_store.Table
+    table: _sqlite_store.Table, target: _postgres_store.Table, policies: t.Mapping[str, str] | None
 ) -> tuple[tuple[ColumnPlan, ...], list[str]]:
     columns: list[ColumnPlan] = []
     faults: list[str] = []
@@ -203,7 +225,7 @@ def _pair_columns(
                     "SQLite stores cannot be loaded"
                 )
             continue
-        kind = KINDS.get(found.type_name)
+        kind = kind_of(found, policies)
         if kind is None:
             faults.append(
                 f"column {table.name}.{column.name}: no exact conversion from SQLite's "
@@ -269,6 +291,28 @@ def _table_plan(
         uniques,
         (*source_uniques, own),
         tuple(references),
+        row_name=_row_name(table),
+    )
+
+
+def _row_name(table: _sqlite_store.Table) -> str | None:
+    taken = {fold(name) for name in table.column_names}
+    free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
+    return free[0] if free and not table.without_rowid else None
+
+
+def _set_aside(columns: t.Iterable[ColumnPlan], policies: t.Mapping[str, str] | None) -> tuple[SetAside, ...]:
+    wanted = {name for name, policy in (policies or {}).items() if policy == QUARANTINE}
+    return tuple(
+        SetAside(
+            problem.problem_class,
+            column.source,
+            problem.text,
+            f"ifnull({problem.condition.replace('{x}', quote(column.source))}, 0)",
+        )
+        for column in columns
+        for problem in problems_of(column.kind, column.target_type, column.not_null)
+        if problem.problem_class in wanted
     )
 
 

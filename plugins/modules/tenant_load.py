@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - sxops.pg_cutover.postgres
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
+  - sxops.pg_cutover.data_policies
 attributes:
   check_mode:
     details:
@@ -112,8 +113,20 @@ planned_only:
   returned: success
   type: bool
   sample: false
+quarantine:
+  description: The rows that the O(policies) set aside; a row with several faults counts under the first of them.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - table: videos
+      column: title
+      problem: NUL character in text
+      problem_class: nul_character
+      rows: 1
+      first_keys: ["(source_id=assets_1, id=42)"]
 findings:
-  description: The values that cannot travel.
+  description: The values that cannot travel, and the C(problem_class) under which O(policies) can name each.
   returned: failure because of the data
   type: list
   elements: dict
@@ -136,10 +149,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _bulk_load,
     _census,
+    _quarantine,
     _shared_rows,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
+    data_policies_options,
     postgres_options,
     profile_options,
     tenant_data_options,
@@ -214,6 +229,11 @@ def _describe(
         "shared_rows": shared_actions,
         "left_out": [{"table": name, "reason": reason} for name, reason in stores.plan.left_out],
         "rows": sum(rows.values()),
+        "quarantine": [
+            found
+            for plan in stores.plan.tables
+            for found in _quarantine.count(stores.source, plan, stores.profile.source_id)
+        ],
         "planned_only": stores.planned_only,
         "diff": {"before": {"rows to load": todo}, "after": {"rows to load": {}}},
     }
@@ -244,6 +264,7 @@ def main() -> None:
             **postgres_options(),
             **profile_options(),
             **tenant_data_options(),
+            **data_policies_options(),
             "snapshot_sha256": {"type": "str"},
         },
         supports_check_mode=True,
