@@ -62,7 +62,8 @@ class TablePlan:
     """One table on its way.
 
     C(key) names the identifying columns on the SQLite side; empty when there are none. C(row_name) is a name of the
-    rowid there that no column hides; None where there is no rowid.
+    rowid there that no column hides; None where there is no rowid. C(compare_only) are columns that both stores
+    generate: they do not travel, but are compared.
     """
 
     source: str
@@ -75,6 +76,11 @@ class TablePlan:
     references: tuple[Reference, ...]
     set_aside: tuple[SetAside, ...] = ()
     row_name: str | None = None
+    compare_only: tuple[ColumnPlan, ...] = ()
+
+    def with_compared(self) -> TablePlan:
+        """Return the plan of a comparison: with the columns that both stores generate."""
+        return dataclasses.replace(self, columns=(*self.columns, *self.compare_only), compare_only=())
 
     @property
     def source_codec(self) -> list[tuple[str, Kind]]:
@@ -83,6 +89,15 @@ class TablePlan:
     @property
     def target_codec(self) -> list[tuple[str, Kind]]:
         return [(column.target, column.kind) for column in self.columns]
+
+    @property
+    def source_key_codec(self) -> list[tuple[str, Kind]]:
+        """The columns that tell which rows of both stores belong together: all of them where there is no key."""
+        return [self.source_codec[place] for place in self.key_places] or self.source_codec
+
+    @property
+    def target_key_codec(self) -> list[tuple[str, Kind]]:
+        return [self.target_codec[place] for place in self.key_places] or self.target_codec
 
     @property
     def key_places(self) -> tuple[int, ...]:
@@ -167,11 +182,14 @@ def make_plan(
             plans[name] = dataclasses.replace(
                 _table_plan(table, found, columns, tenant_column, inside, by_target, paired),
                 set_aside=_set_aside(columns, policies),
+                compare_only=_compare_only(table, found, policies),
             )
+        compared = _compare_only(table, found, policies)
+        matched = [entry.source for entry in (*columns, *compared)]
         left_out += [
             (f"{name}.{column.name}", "generated column without a counterpart: its content is derived")
             for column in table.columns
-            if column.generated and column.name not in [travels.source for travels in columns]
+            if column.generated and column.name not in matched
         ]
     left_out += [
         (name, "only in the tenant schema; nothing is loaded into it") for name in sorted(set(target) - set(by_target))
@@ -299,6 +317,21 @@ def _row_name(table: _sqlite_store.Table) -> str | None:
     taken = {fold(name) for name in table.column_names}
     free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
     return free[0] if free and not table.without_rowid else None
+
+
+def _compare_only(
+    table: _sqlite_store.Table, target: _postgres_store.Table, policies: t.Mapping[str, str] | None
+) -> tuple[ColumnPlan, ...]:
+    """Return the columns that both stores generate, where their type is known."""
+    targets = {column.name: column for column in target.columns}
+    found = []
+    for column in table.columns:
+        match = _match(column.name, targets) if column.generated else None
+        kind = kind_of(targets[match], policies) if match else None
+        if match and kind and targets[match].generated:
+            theirs = targets[match]
+            found.append(ColumnPlan(column.name, match, column.declared_type, theirs.declared, kind, theirs.not_null))
+    return tuple(found)
 
 
 def _set_aside(columns: t.Iterable[ColumnPlan], policies: t.Mapping[str, str] | None) -> tuple[SetAside, ...]:

@@ -830,6 +830,42 @@ def test_differences_in_a_large_table_are_named_among_thousands_of_equal_rows(te
     assert "missing t (id=29999)" in text
 
 
+def test_changed_rows_are_paired_however_many_there_are(tenant: Tenant) -> None:
+    tenant.sqlite(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000)"
+        " INSERT INTO t SELECT i, 'text ' || i FROM n",
+    )
+    tenant.create_schema("CREATE TABLE t (id int PRIMARY KEY, x text)")
+    tenant.load()
+    tenant.postgres("UPDATE t SET x = x || '!' WHERE id % 10 = 0")
+    (table,) = tenant.parity().tables
+    assert (table.missing, table.extra) == (0, 0)
+    assert 3000 < table.different < 7000
+    assert table.complete is False
+    assert {(found.kind, found.columns) for found in table.first_differences} == {("different", ("x",))}
+    tenant.postgres("UPDATE t SET x = rtrim(x, '!'); UPDATE t SET x = 'lie' WHERE id IN (1, 777, 69999)")
+    (table,) = tenant.parity().tables
+    assert (table.missing, table.extra, table.different, table.complete) == (0, 0, 3, True)
+
+
+def test_columns_that_both_stores_generate_are_compared_though_they_do_not_travel(tenant: Tenant) -> None:
+    tenant.sqlite(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x INT, y INT AS (x * 2) STORED, z TEXT AS (x || 'z'))",
+        "INSERT INTO t (id, x) VALUES (1, 1), (2, 5)",
+    )
+    generated = "y int GENERATED ALWAYS AS (x * %s) STORED"
+    tenant.create_schema(f"CREATE TABLE t (id int PRIMARY KEY, x int, {generated % 2})")
+    assert [found["reason"].split(":")[0] for found in tenant.load()["left_out"]] == [
+        "generated column without a counterpart"
+    ]
+    assert tenant.parity().verdict == PASSED
+    tenant.create_schema(f"CREATE TABLE t (id int PRIMARY KEY, x int, {generated % 3})")
+    tenant.load()
+    assert tenant.actions() == {"t": "keep"}
+    assert "different t (id=1) in column(s) y; different t (id=2) in column(s) y" in messages(tenant)
+
+
 @pytest.mark.parametrize("mode", ["keys", "counts"])
 def test_less_than_every_value_never_passes_and_says_so(videos: Tenant, mode: str) -> None:
     videos.load()
