@@ -17,7 +17,7 @@ import typing as t
 
 from ._errors import DataRefused
 from ._sqlite_store import quote, reading
-from ._value_kinds import problems_of
+from ._value_kinds import problems_of, suspicions_of
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -99,7 +99,11 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
 
 def _glance(plan: TablePlan) -> t.Iterator[str]:
     """Yield what one pass asks for: the rows with a suspect value, and the faults of all texts of a row together."""
-    found = [problem.condition for column in plan.columns for problem in _problems(column, True)]
+    found = [
+        condition.replace("{x}", quote(column.source))
+        for column in plan.columns
+        for condition in suspicions_of(column.kind, column.not_null)
+    ]
     yield f"ifnull(sum({_either(found)}), 0)"
     texts = [f"CAST({quote(column.source)} AS BLOB)" for column in plan.columns if column.kind.quoted]
     for start in range(0, len(texts), _TEXTS_AT_ONCE):

@@ -152,7 +152,7 @@ def make_plan(
     left_out: list[tuple[str, str]] = []
     refusals: list[str] = []
     paired: dict[str, tuple[_sqlite_store.Table, _postgres_store.Table]] = {}
-    known = {table.name for table in catalog.tables}
+    known = {*(table.name for table in catalog.tables), *catalog.views, *catalog.triggers}
     refusals += [
         f"table {name}: named in the profile, but not in the SQLite file"
         for name in sorted({*shared_tables, *exclude_tables} - known)

@@ -33,13 +33,15 @@ class Problem:
     """Values that cannot travel as they are: the class of its policy, a text for the operator, a SQLite condition.
 
     The condition is false or NULL for NULL, unless NULL is the problem. One that a single function answers for all
-    texts of a row is not C(glanced) at: the census looks for it only where that function found something.
+    texts of a row is not C(glanced) at: the census looks for it only where that function found something. One of
+    C(another_storage) is a storage class that the column does not take, with a conversion that was not asked for.
     """
 
     problem_class: str
     text: str
     condition: str
     glanced: bool = True
+    another_storage: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +286,7 @@ def _convert(
     *storages: str,
 ) -> Kind:
     if name not in converted:
-        problem = Problem(name, f"{what} stored for {{type}}", condition)
+        problem = Problem(name, f"{what} stored for {{type}}", condition, another_storage=True)
         return dataclasses.replace(kind, problems=(*kind.problems, problem))
     others = kind.problems
     if name == "boolean_text":
@@ -299,14 +301,24 @@ def _convert(
 
 def problems_of(kind: Kind, declared: str, not_null: bool) -> list[Problem]:
     """Return everything the census has to look for in a column, no value being counted under two classes."""
-    named = [problem.condition for problem in kind.problems if problem.text.endswith("stored for {type}")]
-    other = " AND ".join(f"typeof({{x}}) <> '{storage}'" for storage in (*kind.storages, "null"))
-    other = " AND NOT ".join([other, *named])
+    named = [problem.condition for problem in kind.problems if problem.another_storage]
+    other = " AND NOT ".join([_another_storage(kind), *named])
     text = f"{'/'.join(kind.storages)} expected for {{type}}, another type stored"
     found = [Problem("storage_class", text, f"({other})"), *kind.problems]
     if not_null:
         found.append(Problem("null_value", "NULL where {type} NOT NULL is declared", "({x} IS NULL)"))
     return [dataclasses.replace(problem, text=problem.text.replace("{type}", declared)) for problem in found]
+
+
+def suspicions_of(kind: Kind, not_null: bool) -> list[str]:
+    """Return the fewest conditions of which one holds wherever one of the glanced problems is."""
+    found = [f"({_another_storage(kind)})"]
+    found += [problem.condition for problem in kind.problems if problem.glanced and not problem.another_storage]
+    return [*found, "({x} IS NULL)"] if not_null else found
+
+
+def _another_storage(kind: Kind) -> str:
+    return " AND ".join(f"typeof({{x}}) <> '{storage}'" for storage in (*kind.storages, "null"))
 
 
 def prepare(connection: sqlite3.Connection) -> None:
