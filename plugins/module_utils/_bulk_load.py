@@ -28,8 +28,8 @@ from ._value_kinds import COUNTED
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import TablePlan
     from ._psycopg2 import Connection
-    from ._table_plan import TablePlan
 
 # Large enough that PostgreSQL is never waiting for Python, small enough to stay out of the memory figures.
 _CHUNK_BYTES = 1 << 18

@@ -22,7 +22,7 @@ from ._value_kinds import problems_of, suspicions_of
 if t.TYPE_CHECKING:
     import sqlite3
 
-    from ._table_plan import ColumnPlan, TablePlan
+    from ._planned_table import ColumnPlan, TablePlan
     from ._value_kinds import Problem
 
 NAMED_KEYS = 20

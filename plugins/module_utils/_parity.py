@@ -26,8 +26,8 @@ from ._verdict import FAILED, NOT_VERIFIED, PASSED, Check
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import TablePlan
     from ._psycopg2 import Connection
-    from ._table_plan import TablePlan
 
 MODES = ("full", "keys", "counts")
 

@@ -25,9 +25,9 @@ from ._verdict import FAILED, PASSED, Check, compare
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import ColumnPlan, TablePlan
     from ._postgres_store import Column
     from ._psycopg2 import Connection
-    from ._table_plan import ColumnPlan, TablePlan
 
 _SLICE_ROWS = 10
 _SAMPLES = 10

@@ -33,8 +33,8 @@ from ._row_digest import (
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import TablePlan
     from ._psycopg2 import Connection
-    from ._table_plan import TablePlan
 
 # A wrecked table differs everywhere; looking into so many rows names enough of it.
 _ROWS_LOOKED_INTO = 32768

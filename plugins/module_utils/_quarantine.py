@@ -25,8 +25,8 @@ from ._verdict import Check, compare
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import SetAside, TablePlan
     from ._psycopg2 import Connection
-    from ._table_plan import SetAside, TablePlan
 
 
 def count(source: sqlite3.Connection, plan: TablePlan, source_id: str) -> list[dict[str, t.Any]]:

@@ -27,8 +27,8 @@ from ._sqlite_store import quote, reading
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import TablePlan
     from ._psycopg2 import Connection
-    from ._table_plan import TablePlan
 
 Bucket = tuple[int, ...]  # rows, and the sum of each word
 Buckets = dict[int, Bucket]

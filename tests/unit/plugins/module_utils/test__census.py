@@ -17,7 +17,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._census import (
     take_census,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import DataRefused
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._table_plan import ColumnPlan, Reference, TablePlan
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._planned_table import ColumnPlan, Reference, TablePlan
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import kind_of, prepare
 
 Names = tuple[str, ...]
