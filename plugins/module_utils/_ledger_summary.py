@@ -21,9 +21,9 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
 
     The keys: C(entry_count); C(live_store) and C(live_store_since) (the last switch of a run that is no rehearsal
     or drill); C(schema_used) (whether the application may have written to the tenant schema since it was bootstrapped
-    last, so that the next attempt must not build on it); C(open_run) (the run that has not ended, to resume); C(last_run); C(last_cutover), C(last_rollback),
-    C(last_rehearsal), C(last_drill) (the last one each that completed); C(last_error). Runs are described
-    by L(describe_run).
+    last, so that the next attempt must not build on it); C(open_run) (the run that has not ended, to resume);
+    C(last_run); C(last_cutover), C(last_rollback), C(last_rehearsal), C(last_drill) (the last one each that
+    completed); C(last_error). Runs are described by L(describe_run).
     """
     runs: dict[str, dict[str, t.Any]] = {}
     order: list[str] = []

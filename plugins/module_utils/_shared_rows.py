@@ -85,13 +85,15 @@ def _read_one(
         ours = source.execute(
             f"SELECT {fields} FROM {quote(shared['name'])} WHERE {quote(shared['key'])} = ?", (source_id,)
         ).fetchone()
-    statement = sql.SQL("SELECT {} FROM {} WHERE {} = %s").format(
+    # Values stand as literals: an identifier may hold a "%", which psycopg2 takes for a placeholder.
+    statement = sql.SQL("SELECT {} FROM {} WHERE {} = {}").format(
         sql.SQL(", ").join([sql.Identifier(name) for name in columns]),
         identifier(shared["target"]),
         sql.Identifier(shared["key"]),
+        sql.Literal(source_id),
     )
     with postgres_errors(f"Reading {shared['target']}"), connection.cursor() as cursor:
-        cursor.execute(statement, (source_id,))
+        cursor.execute(statement)
         theirs = cursor.fetchone()
     return SharedRow(
         shared["name"],
@@ -124,14 +126,14 @@ def bring(connection: Connection, rows: t.Iterable[SharedRow]) -> None:
         if row.action is None or row.ours is None:
             continue
         with postgres_errors(f"Bringing the row of {row.source_id} into {row.target}"), connection.cursor() as cursor:
-            cursor.execute(_statement(row, row.ours), list(row.ours.values()))
+            cursor.execute(_statement(row, row.ours))
             connection.commit()
 
 
 def _statement(row: SharedRow, values: Values) -> sql.Composable:
     # Texts without a type: PostgreSQL reads each as the column's own type.
     names = [sql.Identifier(name) for name in values]
-    places = sql.SQL(", ").join([sql.Placeholder()] * len(values))
+    places = sql.SQL(", ").join([sql.Literal(value) for value in values.values()])
     if row.theirs is None:
         return sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             identifier(row.target), sql.SQL(", ").join(names), places

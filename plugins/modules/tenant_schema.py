@@ -134,6 +134,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _tenant_schema,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import ProfileError
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     postgres_options,
     profile_options,
@@ -191,6 +192,12 @@ def _present(module: AnsibleModule, connection: t.Any, profile: Profile) -> dict
 
 
 def _archived(module: AnsibleModule, connection: t.Any, profile: Profile) -> dict[str, t.Any]:
+    if profile.schema_name == "public":
+        raise ProfileError(
+            f"Schema public of source_id {profile.source_id!r} cannot be kept under another name",
+            "extensions and other applications live in it too",
+            "Nothing was changed. Restore the database from its dump instead.",
+        )
     result: dict[str, t.Any] = {"changed": False, "schema_name": profile.schema_name, "actions": []}
     result["schema_exists"] = _postgres_store.schema_exists(connection, profile.schema_name)
     if not result["schema_exists"]:

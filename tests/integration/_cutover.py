@@ -11,7 +11,6 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,13 +223,6 @@ class World:
             cursor.execute(r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'sx\_%' ORDER BY 1")
             return [name for (name,) in cursor.fetchall()]
 
-    def drop_schemas(self) -> None:
-        """Bring PostgreSQL back to what it was before any bootstrap; nothing may run."""
-        with self.postgres() as cursor:
-            for name in [*self.schemas(), "sxops_cutover"]:
-                cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
-            cursor.execute("DROP TABLE IF EXISTS public.sx_source_registry, public.sources")
-
     # Everything there is, for "nothing was changed"
 
     def everything(self) -> dict[str, Any]:
@@ -382,15 +374,3 @@ def holding(connection: sqlite3.Connection, statement: str) -> Iterator[sqlite3.
     finally:
         connection.rollback()
         connection.close()
-
-
-def settle(world: World, source_id: str = "assets_1", seconds: float = 30) -> None:
-    """Wait until the profile's API answers, whatever it says."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            world.api(source_id).get("/config/profiles")
-            return
-        except OSError:
-            assert time.monotonic() < deadline, f"{source_id} does not answer"
-            time.sleep(0.05)

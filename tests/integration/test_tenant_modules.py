@@ -285,3 +285,9 @@ def test_a_password_that_is_an_ordinary_word_does_not_break_the_result(tenant: T
     result = run_module("tenant_schema", {"source_id": "a", "dsn": own})
     assert result["tables"] == []
     tenant.database.run("DROP OWNED BY reader; DROP ROLE reader")
+
+
+def test_the_schema_public_is_never_moved_aside(tenant: Tenant) -> None:
+    result = run_module("tenant_schema", {**options(tenant), "schema_name": "public", "state": "archived"})
+    assert result["failed"] and result["error"] == "profile_refused"
+    assert "Schema public" in result["msg"] and "Nothing was changed" in result["msg"]
