@@ -44,7 +44,9 @@ options:
         elements: str
         default: []
   exclude_tables:
-    description: Tables of the SQLite file to leave behind, for example another tool's bookkeeping.
+    description:
+      - Tables of the SQLite file to leave behind, for example another tool's bookkeeping.
+      - Views and triggers as well, which otherwise stand in the way of a translated schema.
     type: list
     elements: str
     default: []

@@ -15,20 +15,21 @@ import pathlib
 import time
 import typing as t
 
-from . import _load_journal, _row_digest
+from . import _load_journal, _quarantine, _row_digest
 from ._census import tenant_filter
 from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
 from ._load_journal import Loaded
 from ._postgres_store import postgres_errors, roll_back, try_profile_lock
 from ._psycopg2 import psycopg2, sql
-from ._row_codec import sqlite_csv_row
+from ._row_codec import csv_options, sqlite_csv_row
 from ._sqlite_store import quote, reading
+from ._value_kinds import COUNTED
 
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import TablePlan
     from ._psycopg2 import Connection
-    from ._table_plan import TablePlan
 
 # Large enough that PostgreSQL is never waiting for Python, small enough to stay out of the memory figures.
 _CHUNK_BYTES = 1 << 18
@@ -227,16 +228,18 @@ def load_table(
     schema_name: str,
     source_id: str,
     snapshot_sha256: str,
+    marked: bool = False,
 ) -> TableLoad:
     """Copy one table and write it into the journal, in one transaction that is committed here.
 
     Args:
-        source: The snapshot, prepared by L(_row_codec.prepare).
+        source: The snapshot, prepared by L(_value_kinds.prepare).
         connection: A session that may write the tenant schema.
         plan: The table's plan, its census clean.
         schema_name: The tenant schema.
         source_id: The profile.
         snapshot_sha256: The digest of the snapshot, for the journal.
+        marked: What the census says of the marks in its texts.
 
     Raises:
         PostgresError: PostgreSQL refused a row; the table is as it was.
@@ -244,10 +247,11 @@ def load_table(
     """
     started = time.monotonic()
     where, values = tenant_filter(plan, source_id)
-    row = sqlite_csv_row(plan.source_codec)
+    row = sqlite_csv_row(plan.source_codec, marked)
     target = sql.Identifier(schema_name, plan.target)
     columns = sql.SQL(", ").join([sql.Identifier(column.target) for column in plan.columns])
-    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(target, columns)
+    options = csv_options(plan.target_codec, marked)
+    copy = sql.SQL("COPY {} ({}) FROM STDIN {}").format(target, columns, options)
     try:
         with postgres_errors(f"Loading table {schema_name}.{plan.target}"), connection.cursor() as cursor:
             with reading(source, f"reading table {plan.source}"):
@@ -258,6 +262,7 @@ def load_table(
                     if rows.error is not None:
                         raise rows.error from None
                     raise
+            _quarantine.keep(source, connection, plan, schema_name, source_id)
             _align_sequences(cursor, plan, schema_name)
             buckets = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
             held = _row_digest.count(buckets)
@@ -284,7 +289,7 @@ def _align_sequences(cursor: t.Any, plan: TablePlan, schema_name: str) -> None:
     # S31: a sequence left behind gives a duplicate key on the first insert. An empty table starts at its beginning.
     target = sql.Identifier(schema_name, plan.target)
     for column in plan.columns:
-        if column.sequence and column.kind.low is not None:
+        if column.sequence and column.kind.name in COUNTED:
             align = "SELECT setval({}::regclass, m, true) FROM (SELECT max({}) FROM {}) AS t (m) WHERE m > 0"
             name = sql.Literal(column.sequence)
             cursor.execute(sql.SQL(align).format(name, sql.Identifier(column.target), target))

@@ -13,34 +13,35 @@ real ones (hazards S01, S09, S12, S20, S40, S42).
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
-from decimal import Context, Decimal
 
 from ._errors import DataRefused
 from ._sqlite_store import quote, reading
+from ._value_kinds import problems_of, suspicions_of
 
 if t.TYPE_CHECKING:
     import sqlite3
 
-    from ._table_plan import ColumnPlan, TablePlan
+    from ._planned_table import ColumnPlan, TablePlan
+    from ._value_kinds import Problem
 
 NAMED_KEYS = 20
 _SHOWN_CHARACTERS = 100
 _CONDITIONS_AT_ONCE = 1000  # SQLite returns at most 2000 columns
-_EXACT_INTEGER_AS_FLOAT = 2**53
-_EXACT = Context(prec=400)  # more digits than any integer or double of SQLite has
+_TEXTS_AT_ONCE = 100  # a function of SQLite takes at most 127 arguments
+_FAULTY = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Values of one column that cannot travel: how many rows, and the keys of the first of them."""
+    """Values of one column that cannot travel: how many rows, the first of their keys, the class of their policy."""
 
     table: str
     column: str
     problem: str
     rows: int
     first_keys: tuple[str, ...]
+    problem_class: str
 
     def __str__(self) -> str:
         more = ", …" if self.rows > len(self.first_keys) else ""
@@ -49,40 +50,98 @@ class Finding:
         )
 
 
-def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> tuple[int, list[Finding]]:
+class Census(t.NamedTuple):
+    """The rows, what is wrong with them, and whether no text holds a mark of L(_row_codec.sqlite_csv_row)."""
+
+    rows: int
+    findings: list[Finding]
+    marked: bool
+
+
+def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> Census:
     """Return the number of the profile's rows and everything in them that the target could not hold.
 
     Args:
-        connection: A connection prepared by L(_row_codec.prepare), inside a read transaction.
+        connection: A connection prepared by L(_value_kinds.prepare), inside a read transaction.
         plan: The table's plan.
         source_id: The profile, where the plan has a tenant column.
 
     Raises:
         SqliteError: The file cannot be read.
     """
-    connection.create_function("pgc_invalid_utf8", 1, _invalid_utf8, deterministic=True)
-    connection.create_function("pgc_changed_by_scale", 3, _changed_by_scale, deterministic=True)
-    conditions = [(column, problem, condition) for column in plan.columns for problem, condition in _conditions(column)]
+    connection.create_function("pgc_text_faults", -1, _text_faults, deterministic=True)
     where, values = tenant_filter(plan, source_id)
-    rows = 0
     findings: list[Finding] = []
     with reading(connection, f"census of table {plan.source}"):
-        for start in range(0, len(conditions), _CONDITIONS_AT_ONCE):
-            some = conditions[start : start + _CONDITIONS_AT_ONCE]
-            counts = ", ".join(["count(*)", *(f"ifnull(sum({condition}), 0)" for _c, _p, condition in some)])
-            counting = f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}"
-            rows, *found = connection.execute(counting, values).fetchone()
-            for (column, problem, condition), number in zip(some, found):
+        glance = f"SELECT count(*), {', '.join(_glance(plan))} FROM {quote(plan.source)} WHERE {where}"
+        rows, suspects, *faults = connection.execute(glance, values).fetchone()
+        clean = not suspects and not any(fault and fault >= _FAULTY for fault in faults)
+        # Clean data, the usual case, is looked at once, row by row; only other data column by column.
+        problems = [
+            (column, problem)
+            for column in ([] if clean else plan.columns)
+            for problem in (*_problems(column, True), *_problems(column, False))
+        ]
+        for start in range(0, len(problems), _CONDITIONS_AT_ONCE):
+            some = problems[start : start + _CONDITIONS_AT_ONCE]
+            counts = ", ".join(f"ifnull(sum({problem.condition}), 0)" for _column, problem in some)
+            found = connection.execute(f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}", values).fetchone()
+            for (column, problem), number in zip(some, found):
                 if number:
-                    keys = _first_keys(connection, plan, f"({where}) AND {condition}", values)
-                    findings.append(Finding(plan.source, column.source, problem, number, keys))
+                    keys = _first_keys(connection, plan, f"({where}) AND {problem.condition}", values)
+                    findings.append(
+                        Finding(plan.source, column.source, problem.text, number, keys, problem.problem_class)
+                    )
         findings += _duplicates(connection, plan, where, values)
         findings += _orphans(connection, plan, where, values)
-    return rows, findings
+    return Census(rows, findings, not any(faults))
+
+
+def _glance(plan: TablePlan) -> t.Iterator[str]:
+    """Yield what one pass asks for: the rows with a suspect value, and the faults of all texts of a row together."""
+    found = [
+        condition.replace("{x}", quote(column.source))
+        for column in plan.columns
+        for condition in suspicions_of(column.kind, column.not_null)
+    ]
+    yield f"ifnull(sum({_either(found)}), 0)"
+    texts = [f"CAST({quote(column.source)} AS BLOB)" for column in plan.columns if column.kind.quoted]
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        yield f"max(pgc_text_faults({', '.join(texts[start : start + _TEXTS_AT_ONCE])}))"
+
+
+def _either(conditions: t.Sequence[str]) -> str:
+    # Balanced: SQLite limits the depth of an expression.
+    if len(conditions) == 1:
+        return conditions[0]
+    middle = len(conditions) // 2
+    return f"({_either(conditions[:middle])} OR {_either(conditions[middle:])})"
+
+
+def _text_faults(*values: bytes | None) -> int:
+    """Return whether the texts of a row hold something that no text of PostgreSQL does, or a mark of the codec's."""
+    # A line feed between them: no octet sequence goes on beyond it.
+    joined = b"\n".join([value for value in values if value])
+    if not joined.isascii():
+        try:
+            joined.decode()
+        except UnicodeDecodeError:
+            return _FAULTY
+    if b"\0" in joined:
+        return _FAULTY
+    return int(b"\x01" in joined or b"\x02" in joined)
 
 
 def tenant_filter(plan: TablePlan, source_id: str) -> tuple[str, tuple[str, ...]]:
-    """Return the WHERE condition, and its values, that keeps a statement to one profile's rows."""
+    """Return the WHERE condition, and its values, that keeps a statement to those of a profile's rows that travel."""
+    where, values = whole_filter(plan, source_id)
+    if plan.set_aside:
+        where += f" AND NOT {_either([aside.condition for aside in plan.set_aside])}"
+    return where, values
+
+
+def whole_filter(plan: TablePlan, source_id: str) -> tuple[str, tuple[str, ...]]:
+    """Return the same for all of a profile's rows, those that are set aside included."""
     if plan.tenant_column is None:
         return "1", ()
     return f"{quote(plan.tenant_column)} = ?", (source_id,)
@@ -99,66 +158,14 @@ def refuse(findings: t.Sequence[Finding]) -> None:
         )
 
 
-def _conditions(column: ColumnPlan) -> list[tuple[str, str]]:
+def _problems(column: ColumnPlan, glanced: bool) -> list[Problem]:
+    found = problems_of(column.kind, column.target_type, column.not_null)
     x = quote(column.source)
-    kind = column.kind
-    storages = ", ".join(f"'{storage}'" for storage in (*kind.storages, "null"))
-    found = [
-        (f"{'/'.join(kind.storages)} expected for {column.target_type}, another type stored",
-         f"(typeof({x}) NOT IN ({storages}))")
-    ]  # fmt: skip
-    if kind.low is not None and kind.high is not None:
-        found.append(
-            (f"out of range for {column.target_type} ({kind.low} to {kind.high})",
-             f"(typeof({x}) = 'integer' AND {x} NOT BETWEEN {kind.low} AND {kind.high})")
-        )  # fmt: skip
-    if kind.name == "float8":
-        found.append(
-            ("integer too large to be exact as double precision",
-             f"(typeof({x}) = 'integer' AND {x} NOT BETWEEN -{_EXACT_INTEGER_AS_FLOAT} AND {_EXACT_INTEGER_AS_FLOAT})")
-        )  # fmt: skip
-    scaled = re.search(r"^numeric\((\d+),(-?\d+)\)$", column.target_type)
-    if scaled:
-        changed = f"pgc_changed_by_scale({x}, {', '.join(scaled.groups())})"
-        found.append(
-            (f"more digits than {column.target_type} keeps",
-             f"(CASE WHEN typeof({x}) IN ('integer', 'real') THEN {changed} ELSE 0 END)")
-        )  # fmt: skip
-    if "text" in kind.storages:
-        found.append(("NUL character in text", f"(typeof({x}) = 'text' AND instr(CAST({x} AS BLOB), x'00') > 0)"))
-        found.append(
-            (
-                "text that is not valid UTF-8",
-                f"(typeof({x}) = 'text' AND pgc_invalid_utf8(CAST({x} AS BLOB)))",
-            )
-        )
-        limit = re.search(r"\((\d+)\)$", column.target_type)
-        if limit:
-            found.append((f"longer than {column.target_type}", f"(length({x}) > {limit.group(1)})"))
-    if column.not_null:
-        found.append((f"NULL where {column.target_type} NOT NULL is declared", f"({x} IS NULL)"))
-    return found
-
-
-def _invalid_utf8(value: bytes | None) -> int:
-    if value is None:  # SQLite evaluates both sides of an AND
-        return 0
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return 1
-    return 0
-
-
-def _changed_by_scale(value: float, precision: int, scale: int) -> int:
-    """Return whether numeric(precision, scale) would round the number or refuse it."""
-    number = Decimal(repr(value))
-    if not number.is_finite():
-        return 1
-    too_large = bool(number) and number.adjusted() >= precision - scale
-    # The lowest digit that is kept stands at 10 ** -scale.
-    exponent = number.normalize(_EXACT).as_tuple().exponent
-    return int(too_large or (bool(number) and isinstance(exponent, int) and exponent < -scale))
+    return [
+        dataclasses.replace(problem, condition=problem.condition.replace("{x}", x))
+        for problem in found
+        if problem.glanced is glanced
+    ]
 
 
 def _first_keys(
@@ -202,6 +209,7 @@ def _duplicates(connection: sqlite3.Connection, plan: TablePlan, where: str, val
                     "duplicates of a unique key",
                     sum(row[-1] for row in rows),
                     keys,
+                    "duplicate_key",
                 )
             )
     return findings
@@ -234,6 +242,7 @@ def _orphans(connection: sqlite3.Connection, plan: TablePlan, where: str, values
                     f"no parent row in {reference.parent}",
                     number,
                     keys,
+                    "orphan",
                 )
             )
     return findings

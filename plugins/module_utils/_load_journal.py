@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ._postgres_store import postgres_errors, relation_exists, schema_exists
+from ._postgres_store import identifier, postgres_errors, relation_exists, schema_exists
 from ._profile import BOOKKEEPING_SCHEMA
 from ._psycopg2 import sql
 
@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
     from ._psycopg2 import Connection
 
 _TABLE = f"{BOOKKEEPING_SCHEMA}.load"
+QUARANTINE_TABLE = f"{BOOKKEEPING_SCHEMA}.quarantine"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,11 @@ class Loaded:
 
 def is_installed(connection: Connection) -> bool:
     """Return whether the journal exists in this database."""
-    return schema_exists(connection, BOOKKEEPING_SCHEMA) and relation_exists(connection, _TABLE)
+    return (
+        schema_exists(connection, BOOKKEEPING_SCHEMA)
+        and relation_exists(connection, _TABLE)
+        and relation_exists(connection, QUARANTINE_TABLE)
+    )
 
 
 def install(connection: Connection) -> None:
@@ -57,6 +62,13 @@ def install(connection: Connection) -> None:
                 "CREATE TABLE IF NOT EXISTS {}.load (schema_name text, table_name text, source_id text NOT NULL,"
                 " snapshot_sha256 text NOT NULL, rows bigint NOT NULL, digest text NOT NULL,"
                 " loaded_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (schema_name, table_name))"
+            ).format(schema)
+        )
+        cursor.execute(
+            sql.SQL(
+                "CREATE TABLE IF NOT EXISTS {}.quarantine (schema_name text NOT NULL, table_name text NOT NULL,"
+                " source_id text NOT NULL, problem_class text NOT NULL, column_name text NOT NULL,"
+                " row_key text NOT NULL, row_data text NOT NULL, set_aside_at timestamptz NOT NULL DEFAULT now())"
             ).format(schema)
         )
 
@@ -92,7 +104,5 @@ def forget(connection: Connection, schema_name: str) -> None:
     if not is_installed(connection):
         return
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("DELETE FROM {}.load WHERE schema_name = %s").format(sql.Identifier(BOOKKEEPING_SCHEMA)),
-            (schema_name,),
-        )
+        for table in (_TABLE, QUARANTINE_TABLE):
+            cursor.execute(sql.SQL("DELETE FROM {} WHERE schema_name = %s").format(identifier(table)), (schema_name,))

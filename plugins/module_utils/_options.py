@@ -67,3 +67,8 @@ def tenant_data_options() -> Spec:
         },
         "exclude_tables": {"type": "list", "elements": "str", "default": []},
     }
+
+
+def data_policies_options() -> Spec:
+    """Return what happens to values that cannot travel as they are (doc fragment C(data_policies))."""
+    return {"policies": {"type": "dict", "default": {}}}

@@ -12,49 +12,24 @@ loader said. A table that has nothing to compare is not verified when it is the 
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import typing as t
 
-from ._census import NAMED_KEYS, show_key, tenant_filter
+from ._census import tenant_filter
+from ._parity_drill import Difference, Drill, drill
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
-from ._row_codec import parse_row, postgres_row, row_digest
-from ._row_digest import (
-    bucket_mask,
-    bucket_of,
-    count,
-    differing,
-    postgres_buckets,
-    sqlite_buckets,
-    sqlite_rows,
-)
+from ._row_digest import bucket_mask, count, differing, postgres_buckets, sqlite_buckets
 from ._sqlite_store import quote, reading
 from ._verdict import FAILED, NOT_VERIFIED, PASSED, Check
 
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import TablePlan
     from ._psycopg2 import Connection
-    from ._table_plan import TablePlan
 
 MODES = ("full", "keys", "counts")
-# A wrecked table differs everywhere; looking into this many buckets (of about 500 rows) names enough of it.
-_BUCKETS_LOOKED_INTO = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """One row that is not the same: C(kind) is missing (from PostgreSQL), extra (only there) or different."""
-
-    table: str
-    kind: str
-    key: str
-    columns: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        text = f"{self.kind} {self.table} {self.key}"
-        return f"{text} in column(s) {', '.join(self.columns)}" if self.columns else text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +85,7 @@ def compare_table(
     """Compare one profile's rows in SQLite with all rows of its table in PostgreSQL.
 
     Args:
-        source: The SQLite side, prepared by L(_row_codec.prepare), inside a read transaction.
+        source: The SQLite side, prepared by L(_value_kinds.prepare), inside a read transaction.
         connection: The PostgreSQL side, inside a transaction that sees one instant (REPEATABLE READ).
         plan: The table's plan.
         schema_name: The tenant schema.
@@ -127,28 +102,27 @@ def compare_table(
         return TableParity(
             plan.source, "counts", ours, theirs, max(ours - theirs, 0), max(theirs - ours, 0), 0, True, ()
         )
+    plan = plan.with_compared()
     if mode == "keys":
         plan = dataclasses.replace(plan, columns=tuple(plan.columns[place] for place in plan.key_places))
-    mask = bucket_mask(count_rows(source, connection, plan, schema_name, source_id)[0])
-    sqlite_side = sqlite_buckets(source, plan, source_id, mask)
-    postgres_side = postgres_buckets(connection, plan, schema_name, mask)
-    numbers = differing(sqlite_side, postgres_side)
-    looked_into = numbers[:_BUCKETS_LOOKED_INTO]
-    missing, extra, different = _name_differences(
-        plan,
-        _sqlite_rows_in(source, plan, source_id, mask, looked_into),
-        _postgres_rows_in(connection, plan, schema_name, mask, looked_into),
-    )
+    sides = sqlite_buckets(source, plan, source_id, 0), postgres_buckets(connection, plan, schema_name, 0)
+    found = Drill()
+    if differing(*sides):
+        mask = bucket_mask(max(map(count, sides)))
+        if mask:
+            sides = sqlite_buckets(source, plan, source_id, mask), postgres_buckets(connection, plan, schema_name, mask)
+        found = drill(source, connection, plan, schema_name, source_id, mask, sides)
+    ours, theirs = map(count, sides)
     return TableParity(
         plan.source,
         mode,
-        count(sqlite_side),
-        count(postgres_side),
-        len(missing),
-        len(extra),
-        len(different),
-        len(looked_into) == len(numbers),
-        tuple([*missing, *extra, *different][:NAMED_KEYS]),
+        ours,
+        theirs,
+        found.missing,
+        found.extra,
+        found.different,
+        found.complete,
+        found.first,
     )
 
 
@@ -163,77 +137,3 @@ def count_rows(
         cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema_name, plan.target)))
         (theirs,) = cursor.fetchone() or (0,)
     return ours, theirs
-
-
-Rows = t.Counter[bytes]
-
-
-def _sqlite_rows_in(
-    source: sqlite3.Connection, plan: TablePlan, source_id: str, mask: int, numbers: t.Sequence[int]
-) -> Rows:
-    if not numbers:
-        return collections.Counter()
-    wanted = frozenset(numbers)
-    return collections.Counter(
-        row for (row,) in sqlite_rows(source, plan, source_id) if bucket_of(row_digest(row), mask) in wanted
-    )
-
-
-def _postgres_rows_in(
-    connection: Connection, plan: TablePlan, schema_name: str, mask: int, numbers: t.Sequence[int]
-) -> Rows:
-    if not numbers:
-        return collections.Counter()
-    statement = sql.SQL(
-        "SELECT convert_to(r, 'UTF8') FROM (SELECT r, sha256(convert_to(r, 'UTF8')) AS d"
-        " FROM (SELECT {row} AS r FROM {table}) AS encoded) AS digested"
-        " WHERE (((get_byte(d, 0) << 8) | get_byte(d, 1)) & {mask}) = ANY ({numbers})"
-    ).format(
-        row=postgres_row(plan.target_codec),
-        table=sql.Identifier(schema_name, plan.target),
-        mask=sql.Literal(mask),
-        numbers=sql.Literal(list(numbers)),
-    )
-    with postgres_errors(f"Reading table {plan.target}"), connection.cursor() as cursor:
-        cursor.execute(statement)
-        return collections.Counter(bytes(row) for (row,) in cursor)
-
-
-def _name_differences(
-    plan: TablePlan, ours: Rows, theirs: Rows
-) -> tuple[list[Difference], list[Difference], list[Difference]]:
-    """Return what is missing, extra and different; rows without a key can only be missing or extra."""
-    missing, extra, different = [], [], []
-    only_theirs = _by_key(plan, theirs - ours)
-    for key, rows in _by_key(plan, ours - theirs).items():
-        counterparts = only_theirs.pop(key, []) if plan.key else []
-        for row in rows:
-            if counterparts:
-                changed = _changed_columns(plan, row, counterparts.pop())
-                different.append(Difference(plan.source, "different", _show(plan, row), changed))
-            else:
-                missing.append(Difference(plan.source, "missing", _show(plan, row)))
-        extra += [Difference(plan.source, "extra", _show(plan, row)) for row in counterparts]
-    extra += [Difference(plan.source, "extra", _show(plan, row)) for rows in only_theirs.values() for row in rows]
-    return missing, extra, different
-
-
-def _by_key(plan: TablePlan, rows: Rows) -> dict[t.Any, list[bytes]]:
-    found: dict[t.Any, list[bytes]] = {}
-    for row in sorted(rows.elements()):
-        fields = parse_row(row)
-        found.setdefault(tuple(fields[place] for place in plan.key_places), []).append(row)
-    return found
-
-
-def _changed_columns(plan: TablePlan, one: bytes, other: bytes) -> tuple[str, ...]:
-    pairs = zip(plan.columns, parse_row(one), parse_row(other))
-    return tuple(column.source for column, ours, theirs in pairs if ours != theirs)
-
-
-def _show(plan: TablePlan, row: bytes) -> str:
-    fields = parse_row(row)
-    if plan.key:
-        return show_key(plan.key, [fields[place] for place in plan.key_places])
-    names = [column.source for column in plan.columns]
-    return show_key(names, [field[:40] if field else field for field in fields]) + ", a row without a key"

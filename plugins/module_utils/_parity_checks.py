@@ -12,21 +12,22 @@ of L(_parity) covers most of it; these look at the same data in other ways, so t
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 from ._census import NAMED_KEYS, show_key, tenant_filter
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
-from ._row_codec import postgres_row, sqlite_row
+from ._row_codec import postgres_row, sqlite_csv_field, sqlite_row
 from ._sqlite_store import quote, reading
 from ._verdict import FAILED, PASSED, Check, compare
 
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._planned_table import ColumnPlan, TablePlan
     from ._postgres_store import Column
     from ._psycopg2 import Connection
-    from ._table_plan import ColumnPlan, TablePlan
 
 _SLICE_ROWS = 10
 _SAMPLES = 10
@@ -44,7 +45,7 @@ def check_table(
     """Return the further checks of one table.
 
     Args:
-        source: The SQLite side, prepared by L(_row_codec.prepare).
+        source: The SQLite side, prepared by L(_value_kinds.prepare).
         connection: The PostgreSQL side.
         plan: The table's plan.
         schema_name: The tenant schema.
@@ -62,7 +63,8 @@ def check_table(
         *_sequences(connection, plan, schema_name, columns),
     ]
     if plan.key:
-        checks += _slices(source, connection, plan, schema_name, source_id)
+        if all(plan.columns[place].kind.same_order for place in plan.key_places):
+            checks += _slices(source, connection, plan, schema_name, source_id)
         checks.append(_samples(source, connection, plan, schema_name, source_id))
     return checks
 
@@ -178,7 +180,7 @@ def _slices(
 ) -> list[Check]:
     checks = []
     where, values = tenant_filter(plan, source_id)
-    texts = {column.source for column in plan.columns if column.kind.name == "text"}
+    texts = {column.source for column in plan.columns if column.kind.is_text}
     # NULL sorts first in SQLite and last in PostgreSQL, so a row with NULL in its key takes no part.
     where += "".join(f" AND {quote(name)} IS NOT NULL" for name in plan.key)
     keyed = sql.SQL(" AND ").join(
@@ -205,7 +207,7 @@ def _slices(
                 for name, target in zip(plan.key, _targets(plan, plan.key))
             ]
         )
-        statement = sql.SQL("SELECT convert_to({}, 'UTF8') FROM {} WHERE {} ORDER BY {} LIMIT {}").format(
+        statement = sql.SQL("SELECT textsend({}) FROM {} WHERE {} ORDER BY {} LIMIT {}").format(
             postgres_row(plan.target_codec),
             sql.Identifier(schema_name, plan.target),
             keyed,
@@ -230,25 +232,11 @@ def _slices(
 def _samples(
     source: sqlite3.Connection, connection: Connection, plan: TablePlan, schema_name: str, source_id: str
 ) -> Check:
-    where, values = tenant_filter(plan, source_id)
-    table = quote(plan.source)
-    key = ", ".join(quote(name) for name in plan.key)
-    found = []
-    with reading(source, f"sampling table {plan.source}"):
-        (rows,) = source.execute(f"SELECT count(*) FROM {table} WHERE {where}", values).fetchone()
-        step = max(rows // _SAMPLES, 1)
-        for offset in range(step // 2, rows, step):
-            found.append(
-                source.execute(
-                    f"SELECT {sqlite_row(plan.source_codec)}, {key} FROM {table} WHERE {where}"
-                    f" ORDER BY {key} LIMIT 1 OFFSET {offset}",
-                    values,
-                ).fetchone()
-            )
-    statement = sql.SQL("SELECT convert_to({}, 'UTF8') FROM {} WHERE {}")
     columns = [plan.columns[place] for place in plan.key_places]
+    found = _sampled(source, plan, source_id, columns)
+    statement = sql.SQL("SELECT textsend({}) FROM {} WHERE {}")
     wrong = []
-    for row, *fields in found:
+    for row, fields in found:
         match = sql.SQL(" AND ").join([_equals(column, field) for column, field in zip(columns, fields)])
         query = statement.format(postgres_row(plan.target_codec), sql.Identifier(schema_name, plan.target), match)
         with postgres_errors(f"Reading table {plan.target}"), connection.cursor() as cursor:
@@ -264,13 +252,40 @@ def _samples(
     )
 
 
-def _equals(column: ColumnPlan, field: t.Any) -> sql.Composable:
-    """Return the condition that a column of PostgreSQL holds what SQLite returned for it, as the column's own type."""
+def _sampled(
+    source: sqlite3.Connection, plan: TablePlan, source_id: str, columns: t.Sequence[ColumnPlan]
+) -> list[tuple[bytes, tuple[bytes | None, ...]]]:
+    """Return evenly spread rows in the order of their keys: the canonical row, and the key as it travels.
+
+    One walk along the keys finds them: an OFFSET for each would be a walk of its own.
+    """
+    where, values = tenant_filter(plan, source_id)
+    table = quote(plan.source)
+    key = ", ".join(quote(name) for name in plan.key)
+    travels = ", ".join(sqlite_csv_field(column.source, column.kind) for column in columns)
+    found = []
+    with reading(source, f"sampling table {plan.source}"):
+        (rows,) = source.execute(f"SELECT count(*) FROM {table} WHERE {where}", values).fetchone()
+        step = max(rows // _SAMPLES, 1)
+        walk = source.execute(f"SELECT {plan.row_name or key} FROM {table} WHERE {where} ORDER BY {key}", values)
+        picked = list(itertools.islice(walk, step // 2, None, step))
+        for place in picked:
+            if plan.row_name:
+                match, given = f"{plan.row_name} = ?", place
+            else:
+                # What the connection returns as octets is text unless the column holds blobs.
+                match = " AND ".join(f"CAST({quote(name)} AS BLOB) IS CAST(? AS BLOB)" for name in plan.key)
+                given = place
+            row, *fields = source.execute(
+                f"SELECT {sqlite_row(plan.source_codec)}, {travels} FROM {table} WHERE {match}", given
+            ).fetchone()
+            found.append((row, tuple(fields)))
+    return found
+
+
+def _equals(column: ColumnPlan, field: bytes | None) -> sql.Composable:
+    """Return the condition that a column of PostgreSQL holds what travelled into it, read as the column's own type."""
     name = sql.Identifier(column.target)
     if field is None:
         return sql.SQL("{} IS NULL").format(name)
-    if isinstance(field, bytes):
-        text = "\\x" + field.hex() if column.kind.name == "bytea" else field.decode()
-    else:
-        text = repr(field)
-    return sql.SQL("{} = CAST({} AS {})").format(name, sql.Literal(text), sql.SQL(column.target_type))
+    return sql.SQL("{} = CAST({} AS {})").format(name, sql.Literal(field.decode()), sql.SQL(column.target_type))

@@ -39,7 +39,10 @@ _OPTION_TO_LIBPQ = {
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column: C(type_name) is the base type (C(int4), C(varchar)), C(declared) as psql shows it."""
+    """A column: C(type_name) is the base type (C(int4), C(varchar)), C(declared) as psql shows it.
+
+    Of a domain both are those of the type it rests on. C(labels) are those of an enumeration.
+    """
 
     name: str
     type_name: str
@@ -49,6 +52,7 @@ class Column:
     identity: str
     generated: bool
     sequence: str | None
+    labels: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,7 +221,7 @@ def read_tables(connection: Connection, schema: str) -> dict[str, Table]:
         for table, *rest in cursor.fetchall():
             found = columns.setdefault(table, [])
             if rest[0] is not None:  # a table without columns is legal
-                found.append(Column(*rest))
+                found.append(dataclasses.replace(Column(*rest[:8]), labels=tuple(rest[8] or ())))
         cursor.execute(_KEYS, (schema,))
         keys: dict[str, tuple[str, ...]] = {}
         uniques: dict[str, list[tuple[str, ...]]] = {}
@@ -262,7 +266,7 @@ def try_profile_lock(connection: Connection, source_id: str) -> None:
 
 
 _COLUMNS = """
-SELECT c.relname, a.attname, t.typname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+SELECT c.relname, a.attname, t.typname, format_type(t.oid, b.modifier), a.attnotnull OR b.not_null,
        a.atthasdef AND a.attgenerated = '', a.attidentity, a.attgenerated <> '',
        coalesce(pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname),
                 (SELECT quote_ident(sn.nspname) || '.' || quote_ident(s.relname)  -- DEFAULT nextval(), not owned
@@ -271,11 +275,19 @@ SELECT c.relname, a.attname, t.typname, format_type(a.atttypid, a.atttypmod), a.
                                    AND d.refclassid = 'pg_class'::regclass
                    JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'
                    JOIN pg_namespace sn ON sn.oid = s.relnamespace
-                  WHERE ad.adrelid = c.oid AND ad.adnum = a.attnum LIMIT 1))
+                  WHERE ad.adrelid = c.oid AND ad.adnum = a.attnum LIMIT 1)),
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-  LEFT JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN LATERAL (
+       WITH RECURSIVE base(type, modifier, not_null, depth) AS (
+         SELECT a.atttypid, a.atttypmod, false, 0
+          UNION ALL
+         SELECT d.typbasetype, greatest(d.typtypmod, base.modifier), base.not_null OR d.typnotnull, depth + 1
+           FROM base JOIN pg_type d ON d.oid = base.type WHERE d.typtype = 'd')
+       SELECT type, modifier, not_null FROM base ORDER BY depth DESC LIMIT 1) b ON true
+  LEFT JOIN pg_type t ON t.oid = b.type
  WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
  ORDER BY c.relname, a.attnum
 """

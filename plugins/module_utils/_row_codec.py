@@ -6,117 +6,34 @@
 
 """The one canonical text of a row, the same from SQLite and from PostgreSQL.
 
-A field is C(<octets>:<bytes>) and NULL is C(~); a row is its fields one after the other. So two rows have the
-same text only when they have the same values (the text can be read back, see L(parse_row)), and a plain digest
-of it stands for the row. Both texts are made inside the databases, in C; Python only moves and hashes them.
+A row is its head, a C(|), and the contents of its text columns one after the other. The head has one item per
+column, separated by C(;): a token for what has a short text of its own (numbers, bits of floats, hexadecimal
+octets), C(#<octets>) for a text, and C(~) for NULL. So two rows have the same text only when they have the same values
+(the text can be read back, see L(parse_row)), and a plain digest of it stands for the row. Both texts are made inside
+the databases, in C, with one call per row; Python only moves and hashes them.
 
 The same file says how a value travels: one CSV field for C(COPY ... FROM STDIN), also made inside SQLite.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import struct
 import typing as t
-from decimal import Decimal
 
 from ._psycopg2 import sql
 from ._sqlite_store import quote
 
 if t.TYPE_CHECKING:
-    import sqlite3
+    from ._value_kinds import Kind
 
-NULL_FIELD = b"~"
-
-
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """How values of one PostgreSQL type travel and compare.
-
-    The templates take the quoted column as C({x}) and may assume that it is not NULL.
-
-    Attributes:
-        name: What the plan calls it.
-        storages: The storage classes (C(typeof)) that SQLite may hold in such a column.
-        csv: SQLite expression of the CSV field.
-        sqlite_text: SQLite expression of the canonical text.
-        postgres_text: PostgreSQL expression of the canonical text.
-        low: Smallest integer, where the type has one.
-        high: Largest integer, where the type has one.
-    """
-
-    name: str
-    storages: tuple[str, ...]
-    csv: str
-    sqlite_text: str
-    postgres_text: str
-    low: int | None = None
-    high: int | None = None
-
-
-def _integer(bits: int) -> Kind:
-    high = 2 ** (bits - 1) - 1
-    return Kind(f"int{bits // 8}", ("integer",), "{x}", "{x}", "{x}::text", -high - 1, high)
-
-
-TEXT = Kind("text", ("text",), """'"'||replace({x},'"','""')||'"'""", "{x}", "{x}::text")
-
-# By the name of the type in pg_type. A type that is not here is refused by name: guessing a conversion would
-# be a silent change of data.
-KINDS: t.Mapping[str, Kind] = {
-    "int2": _integer(16),
-    "int4": _integer(32),
-    "int8": _integer(64),
-    "text": TEXT,
-    "varchar": TEXT,
-    "float8": Kind(
-        "float8",
-        ("real", "integer"),
-        "pgc_float_text({x})",
-        "pgc_float_bits({x})",
-        "encode(float8send({x}),'hex')",
-    ),
-    "numeric": Kind(
-        "numeric",
-        ("integer", "real"),
-        "pgc_numeric_text({x})",
-        "pgc_numeric_text({x})",
-        "trim_scale({x})::text",
-    ),
-    "bool": Kind("bool", ("integer",), "{x}", "{x}", "{x}::int::text", 0, 1),
-    "bytea": Kind("bytea", ("blob",), r"'\x'||hex({x})", "hex({x})", "upper(encode({x},'hex'))"),
-}
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Add the functions that the expressions need to a SQLite connection, and make it return bytes for text."""
-    connection.text_factory = bytes
-    connection.create_function("pgc_float_text", 1, _float_text, deterministic=True)
-    connection.create_function("pgc_float_bits", 1, _float_bits, deterministic=True)
-    connection.create_function("pgc_numeric_text", 1, _numeric_text, deterministic=True)
-
-
-# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does.
-# A value of another storage class is passed on as it is: the census has already refused it.
-def _float_text(value: t.Any) -> t.Any:
-    return repr(float(value)) if isinstance(value, (int, float)) else value
-
-
-def _float_bits(value: t.Any) -> t.Any:
-    return struct.pack(">d", value).hex() if isinstance(value, (int, float)) else value
-
-
-def _numeric_text(value: t.Any) -> t.Any:
-    if not isinstance(value, (int, float)):
-        return value
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    number = Decimal(repr(value))
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+NULL_ITEM = b"~"
+NULL_TEXT = b"#~"
+# Characters that hardly any text holds. Where the census found none of them, they quote a text and stand for NULL, and
+# no text has to be searched for quotes.
+QUOTE_MARK = "\x01"
+NULL_MARK = "\x02"
+# A function of SQLite takes 127 arguments, one of PostgreSQL 100; a column needs up to two.
+_COLUMNS_AT_ONCE = 40
 
 
 def _concatenate(parts: t.Sequence[str]) -> str:
@@ -127,41 +44,111 @@ def _concatenate(parts: t.Sequence[str]) -> str:
     return f"({_concatenate(parts[:middle])}||{_concatenate(parts[middle:])})"
 
 
-def sqlite_csv_row(columns: t.Sequence[tuple[str, Kind]]) -> str:
-    """Return the SQLite expression of a row as one CSV line, without its line end; NULL is an empty field."""
-    fields = [_unless_null(name, kind.csv, "''") for name, kind in columns]
+def _printf(formats: t.Sequence[str], values: t.Sequence[str], between: str, end: str = "") -> str:
+    """Return the SQLite expression of the formats filled with the values, in as few calls as SQLite allows."""
+    calls = []
+    for start in range(0, len(formats), _COLUMNS_AT_ONCE):
+        some = slice(start, start + _COLUMNS_AT_ONCE)
+        last = start + _COLUMNS_AT_ONCE >= len(formats)
+        template = between.join(formats[some]) + (end if last else between)
+        calls.append(f"printf('{template}', {', '.join(values[some])})")
+    return _concatenate(calls)
+
+
+def sqlite_csv_row(columns: t.Sequence[tuple[str, Kind]], marked: bool = False) -> str:
+    """Return the SQLite expression of a row as one CSV line, without its line end.
+
+    Args:
+        columns: The names in SQLite, and how each travels.
+        marked: Whether no text holds L(QUOTE_MARK) or L(NULL_MARK), so that they can serve as what they are named
+            after (see L(csv_options)). Otherwise a text stands between double quotes and NULL is an empty field.
+    """
+    if marked:
+        formats = [f"{QUOTE_MARK}%s{QUOTE_MARK}" if kind.quoted else "%s" for _name, kind in columns]
+        return _printf(formats, [_unless_null(name, kind, kind.csv, f"'{NULL_MARK}'") for name, kind in columns], ",")
+    fields = [_quoted_field(name, kind) for name, kind in columns]
     if len(fields) == 1:  # nothing is joined, so a number would stay a number
         return f"CAST({fields[0]} AS TEXT)"
     return _concatenate([part for field in fields for part in ("','", field)][1:])
 
 
+def _quoted_field(name: str, kind: Kind) -> str:
+    csv = f"""'"'||replace({kind.csv},'"','""')||'"'""" if kind.quoted else kind.csv
+    return _unless_null(name, kind, csv, "''")
+
+
+def sqlite_csv_field(name: str, kind: Kind) -> str:
+    """Return the SQLite expression of one field as it travels, without quotes; NULL stays NULL."""
+    return f"CAST({_unless_null(name, kind, kind.csv, 'NULL')} AS TEXT)"
+
+
+def csv_options(columns: t.Sequence[tuple[str, Kind]], marked: bool) -> sql.Composable:
+    """Return the options of C(COPY) that read the lines of L(sqlite_csv_row), the names being PostgreSQL's."""
+    if not marked:
+        return sql.SQL("(FORMAT csv)")
+    options = [
+        sql.SQL("FORMAT csv, QUOTE {}, ESCAPE {}, NULL {}").format(
+            sql.Literal(QUOTE_MARK), sql.Literal(QUOTE_MARK), sql.Literal(NULL_MARK)
+        )
+    ]
+    quoted = [sql.Identifier(name) for name, kind in columns if kind.quoted]
+    if quoted:
+        options.append(sql.SQL("FORCE_NULL ({})").format(sql.SQL(", ").join(quoted)))
+    return sql.SQL("({})").format(sql.SQL(", ").join(options))
+
+
 def sqlite_row(columns: t.Sequence[tuple[str, Kind]]) -> str:
     """Return the SQLite expression of the canonical row."""
-    return _concatenate([_sqlite_field(name, kind) for name, kind in columns])
+    formats = ["#%s" if kind.is_text else "%s" for _name, kind in columns]
+    head = _printf(formats, [_sqlite_item(name, kind) for name, kind in columns], ";", "|")
+    texts = [_unless_null(name, kind, kind.sqlite_text, "''") for name, kind in columns if kind.is_text]
+    return _concatenate([head, *texts])
 
 
-def _sqlite_field(name: str, kind: Kind) -> str:
-    text = kind.sqlite_text
-    return _unless_null(name, f"length(CAST({text} AS BLOB))||':'||{text}", "'~'")
+def _sqlite_item(name: str, kind: Kind) -> str:
+    item = f"length(CAST({kind.sqlite_text} AS BLOB))" if kind.is_text else kind.sqlite_text
+    return _unless_null(name, kind, item, "'~'")
 
 
-def _unless_null(name: str, template: str, null: str) -> str:
-    # Not ifnull(): some functions of SQLite make a text of NULL, such as hex().
-    return f"CASE WHEN {quote(name)} IS NULL THEN {null} ELSE {template.format(x=quote(name))} END"
+def _unless_null(name: str, kind: Kind, template: str, null: str) -> str:
+    expression = template.replace("{x}", quote(name))
+    if kind.null_safe:
+        return f"ifnull({expression},{null})"
+    # Some functions of SQLite make a text of NULL, such as hex().
+    return f"CASE WHEN {quote(name)} IS NULL THEN {null} ELSE {expression} END"
 
 
 def postgres_row(columns: t.Sequence[tuple[str, Kind]]) -> sql.Composable:
     """Return the PostgreSQL expression of the canonical row (of type text)."""
-    return sql.SQL("||").join([_postgres_field(name, kind) for name, kind in columns])
+    items: list[sql.Composable] = []
+    for number, (name, kind) in enumerate(columns):
+        text = sql.SQL(kind.postgres_text.replace("{x}", "{}")).format(sql.Identifier(name))
+        separator = ";" if number else ""
+        item = "{}, coalesce({}, '~')"
+        if kind.is_text:
+            separator += "#"
+            item = "{}, coalesce(octet_length({})::text, '~')"
+        items.append(sql.SQL(item).format(sql.Literal(separator), text))
+    items.append(sql.SQL("'|'"))
+    # concat() takes NULL for an empty text.
+    items += [
+        sql.SQL(kind.postgres_text.replace("{x}", "{}")).format(sql.Identifier(name))
+        for name, kind in columns
+        if kind.is_text
+    ]
+    return _concat(items)
 
 
-def _postgres_field(name: str, kind: Kind) -> sql.Composable:
-    text = sql.SQL(kind.postgres_text.replace("{x}", "{}")).format(sql.Identifier(name))
-    return sql.SQL("coalesce(octet_length({text})||':'||({text}),'~')").format(text=text)
+def _concat(items: t.Sequence[sql.Composable]) -> sql.Composable:
+    calls: list[sql.Composable] = [
+        sql.SQL("concat({})").format(sql.SQL(", ").join(items[start : start + _COLUMNS_AT_ONCE]))
+        for start in range(0, len(items), _COLUMNS_AT_ONCE)
+    ]
+    return calls[0] if len(calls) == 1 else _concat(calls)
 
 
 def row_digest(row: bytes) -> bytes:
-    """Return the 32-byte SHA-256 of a canonical row; PostgreSQL makes the same with C(sha256(convert_to(...)))."""
+    """Return the 32-byte SHA-256 of a canonical row; PostgreSQL makes the same with C(sha256(textsend(...)))."""
     return hashlib.sha256(row).digest()
 
 
@@ -171,17 +158,22 @@ def parse_row(row: bytes) -> tuple[bytes | None, ...]:
     Raises:
         ValueError: The bytes are not a canonical row.
     """
+    head, bar, texts = row.partition(b"|")
+    if not bar:
+        raise ValueError("the head has no end")
     fields: list[bytes | None] = []
     place = 0
-    while place < len(row):
-        if row[place : place + 1] == NULL_FIELD:
+    for item in head.split(b";"):
+        if item in (NULL_ITEM, NULL_TEXT):
             fields.append(None)
-            place += 1
-            continue
-        colon = row.index(b":", place)
-        end = colon + 1 + int(row[place:colon])
-        if end > len(row):
-            raise ValueError("a field ends after the row does")
-        fields.append(row[colon + 1 : end])
-        place = end
+        elif item.startswith(b"#"):
+            end = place + int(item[1:])
+            if not place <= end <= len(texts):
+                raise ValueError("a text ends after the row does")
+            fields.append(texts[place:end])
+            place = end
+        else:
+            fields.append(item)
+    if place != len(texts):
+        raise ValueError("the row goes on after its last text")
     return tuple(fields)

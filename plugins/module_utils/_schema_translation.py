@@ -72,7 +72,11 @@ def postgres_type(declared: str) -> str | None:
 
 
 def translate(
-    catalog: Catalog, names: t.Collection[str], schema_name: str, existing: t.Collection[str] = ()
+    catalog: Catalog,
+    names: t.Collection[str],
+    schema_name: str,
+    existing: t.Collection[str] = (),
+    excluded: t.Collection[str] = (),
 ) -> Translation:
     """Translate the named tables, with keys, defaults, NOT NULL, UNIQUE, foreign keys and plain indexes.
 
@@ -81,13 +85,14 @@ def translate(
         names: The tables to create; the others are not looked at.
         schema_name: The tenant schema.
         existing: The tables that the tenant schema has already; foreign keys may refer to them as well.
+        excluded: Views and triggers to leave behind; any other of the named tables stands in the way.
     """
     tables = [table for table in catalog.tables if table.name in names]
     parents = {*names, *existing}
     statements: list[Statement] = []
     indexes: list[Statement] = []  # before the foreign keys, which may refer to a unique one
     foreign_keys: list[Statement] = []
-    refusals: list[str] = []
+    refusals = _views_and_triggers(catalog, {table.name for table in tables}, excluded)
     for table in tables:
         refusals += _untranslatable(table)
         statements.append(_create_table(table, schema_name, refusals))
@@ -97,6 +102,18 @@ def translate(
         for key in table.foreign_keys:
             foreign_keys.append(_foreign_key(table, key, schema_name, parents, refusals))
     return Translation((*statements, *indexes, *foreign_keys), tuple(refusals))
+
+
+def _views_and_triggers(catalog: Catalog, names: t.Collection[str], excluded: t.Collection[str]) -> list[str]:
+    if not names:
+        return []
+    found = [f"view {name}: a view cannot be translated exactly" for name in catalog.views if name not in excluded]
+    found += [
+        f"trigger {name} of {table}: a trigger cannot be translated exactly"
+        for name, table in zip(catalog.triggers, catalog.trigger_tables)
+        if table in names and name not in excluded
+    ]
+    return found
 
 
 def _untranslatable(table: Table) -> list[str]:

@@ -105,11 +105,12 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Catalog:
-    """Everything a SQLite file declares; views and triggers by name."""
+    """Everything a SQLite file declares; views and triggers by name, and the table of each trigger."""
 
     tables: tuple[Table, ...]
     views: tuple[str, ...]
     triggers: tuple[str, ...]
+    trigger_tables: tuple[str, ...] = ()
 
 
 def quote(identifier: str) -> str:
@@ -245,15 +246,18 @@ def read_catalog(connection: sqlite3.Connection) -> Catalog:
 
 
 def _read_catalog(connection: sqlite3.Connection) -> Catalog:
-    rows = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master ORDER BY rowid").fetchall()
-    names = [(name, sql) for kind, name, sql in rows if kind == "table" and not name.startswith("sqlite_")]
+    rows = connection.execute(
+        "SELECT type, name, coalesce(sql, ''), tbl_name FROM sqlite_master ORDER BY rowid"
+    ).fetchall()
+    names = [(name, sql) for kind, name, sql, _table in rows if kind == "table" and not name.startswith("sqlite_")]
     virtual = {name: made[1].lower() for name, sql in names if (made := _VIRTUAL.match(sql))}
     parents = {fold(name): _parent(connection, name) for name, _sql in names if name not in virtual}
     tables = tuple(_read_table(connection, name, sql, _kind(name, virtual), parents) for name, sql in names)
     return Catalog(
         tables=tables,
-        views=tuple(name for kind, name, _sql in rows if kind == "view"),
-        triggers=tuple(name for kind, name, _sql in rows if kind == "trigger"),
+        views=tuple(row[1] for row in rows if row[0] == "view"),
+        triggers=tuple(row[1] for row in rows if row[0] == "trigger"),
+        trigger_tables=tuple(row[3] for row in rows if row[0] == "trigger"),
     )
 
 

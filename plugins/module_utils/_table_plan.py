@@ -15,63 +15,13 @@ import dataclasses
 import typing as t
 
 from ._errors import SchemaRefused
-from ._row_codec import KINDS, Kind
-from ._sqlite_store import fold
+from ._planned_table import ColumnPlan, Reference, SetAside, TablePlan
+from ._policies import QUARANTINE
+from ._sqlite_store import fold, quote
+from ._value_kinds import kind_of, problems_of
 
 if t.TYPE_CHECKING:
     from . import _postgres_store, _sqlite_store
-
-
-@dataclasses.dataclass(frozen=True)
-class ColumnPlan:
-    """One column on its way: names on both sides, declared types for the operator, and the codec's kind."""
-
-    source: str
-    target: str
-    source_type: str
-    target_type: str
-    kind: Kind
-    not_null: bool
-    sequence: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """A foreign key that the target enforces, by the SQLite names, and the parent by its names there."""
-
-    columns: tuple[str, ...]
-    parent: str
-    parent_columns: tuple[str, ...]
-    parent_target: str
-    parent_target_columns: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class TablePlan:
-    """One table on its way. C(key) names the identifying columns on the SQLite side; empty when there are none."""
-
-    source: str
-    target: str
-    columns: tuple[ColumnPlan, ...]
-    key: tuple[str, ...]
-    tenant_column: str | None
-    uniques: tuple[tuple[str, ...], ...]
-    source_uniques: tuple[tuple[str, ...], ...]
-    references: tuple[Reference, ...]
-
-    @property
-    def source_codec(self) -> list[tuple[str, Kind]]:
-        return [(column.source, column.kind) for column in self.columns]
-
-    @property
-    def target_codec(self) -> list[tuple[str, Kind]]:
-        return [(column.target, column.kind) for column in self.columns]
-
-    @property
-    def key_places(self) -> tuple[int, ...]:
-        """The places of the key's columns among L(columns)."""
-        names = [column.source for column in self.columns]
-        return tuple(names.index(name) for name in self.key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +54,7 @@ def make_plan(
     shared_tables: t.Collection[str] = (),
     exclude_tables: t.Collection[str] = (),
     schema_name: str = "",
+    policies: t.Mapping[str, str] | None = None,
 ) -> Plan:
     """Pair every table of the SQLite file with one of the tenant schema.
 
@@ -114,11 +65,12 @@ def make_plan(
         shared_tables: Tables of all profiles, which are not part of a tenant schema.
         exclude_tables: Tables to leave behind.
         schema_name: The tenant schema; a foreign key into another schema is none between the profile's tables.
+        policies: What happens to values that cannot travel as they are, as from L(_policies.check_policies).
     """
     left_out: list[tuple[str, str]] = []
     refusals: list[str] = []
     paired: dict[str, tuple[_sqlite_store.Table, _postgres_store.Table]] = {}
-    known = {table.name for table in catalog.tables}
+    known = {*(table.name for table in catalog.tables), *catalog.views, *catalog.triggers}
     refusals += [
         f"table {name}: named in the profile, but not in the SQLite file"
         for name in sorted({*shared_tables, *exclude_tables} - known)
@@ -139,17 +91,23 @@ def make_plan(
     by_target = {found.name: table.name for table, found in paired.values()}
     plans = {}
     for name, (table, found) in paired.items():
-        columns, faults = _pair_columns(table, found)
+        columns, faults = _pair_columns(table, found, policies)
         refusals += faults
         if tenant_column and not faults and tenant_column not in [column.source for column in columns]:
             refusals.append(f"table {name}: its column {tenant_column} does not travel, which tells the profiles apart")
         elif columns:
             inside = [key for key in found.foreign_keys if key.parent[0] == schema_name and key.parent[1] in by_target]
-            plans[name] = _table_plan(table, found, columns, tenant_column, inside, by_target, paired)
+            plans[name] = dataclasses.replace(
+                _table_plan(table, found, columns, tenant_column, inside, by_target, paired),
+                set_aside=_set_aside(columns, policies),
+                compare_only=_compare_only(table, found, policies),
+            )
+        compared = _compare_only(table, found, policies)
+        matched = [entry.source for entry in (*columns, *compared)]
         left_out += [
             (f"{name}.{column.name}", "generated column without a counterpart: its content is derived")
             for column in table.columns
-            if column.generated and column.name not in [travels.source for travels in columns]
+            if column.generated and column.name not in matched
         ]
     left_out += [
         (name, "only in the tenant schema; nothing is loaded into it") for name in sorted(set(target) - set(by_target))
@@ -184,7 +142,7 @@ def _match(name: str, candidates: t.Iterable[str]) -> str | None:
 
 
 def _pair_columns(
-    table: _sqlite_store.Table, target: _postgres_store.Table
+    table: _sqlite_store.Table, target: _postgres_store.Table, policies: t.Mapping[str, str] | None
 ) -> tuple[tuple[ColumnPlan, ...], list[str]]:
     columns: list[ColumnPlan] = []
     faults: list[str] = []
@@ -203,7 +161,7 @@ def _pair_columns(
                     "SQLite stores cannot be loaded"
                 )
             continue
-        kind = KINDS.get(found.type_name)
+        kind = kind_of(found, policies)
         if kind is None:
             faults.append(
                 f"column {table.name}.{column.name}: no exact conversion from SQLite's "
@@ -269,6 +227,43 @@ def _table_plan(
         uniques,
         (*source_uniques, own),
         tuple(references),
+        row_name=_row_name(table),
+    )
+
+
+def _row_name(table: _sqlite_store.Table) -> str | None:
+    taken = {fold(name) for name in table.column_names}
+    free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
+    return free[0] if free and not table.without_rowid else None
+
+
+def _compare_only(
+    table: _sqlite_store.Table, target: _postgres_store.Table, policies: t.Mapping[str, str] | None
+) -> tuple[ColumnPlan, ...]:
+    """Return the columns that both stores generate, where their type is known."""
+    targets = {column.name: column for column in target.columns}
+    found = []
+    for column in table.columns:
+        match = _match(column.name, targets) if column.generated else None
+        kind = kind_of(targets[match], policies) if match else None
+        if match and kind and targets[match].generated:
+            theirs = targets[match]
+            found.append(ColumnPlan(column.name, match, column.declared_type, theirs.declared, kind, theirs.not_null))
+    return tuple(found)
+
+
+def _set_aside(columns: t.Iterable[ColumnPlan], policies: t.Mapping[str, str] | None) -> tuple[SetAside, ...]:
+    wanted = {name for name, policy in (policies or {}).items() if policy == QUARANTINE}
+    return tuple(
+        SetAside(
+            problem.problem_class,
+            column.source,
+            problem.text,
+            f"ifnull({problem.condition.replace('{x}', quote(column.source))}, 0)",
+        )
+        for column in columns
+        for problem in problems_of(column.kind, column.target_type, column.not_null)
+        if problem.problem_class in wanted
     )
 
 

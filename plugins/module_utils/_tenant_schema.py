@@ -77,6 +77,7 @@ def plan_present(
     registry_table: str,
     owner: str | None,
     app_role: str | None,
+    excluded: t.Collection[str] = (),
 ) -> SchemaPlan:
     """Return what is missing of the schema, its tables, its mapping, its grants and our bookkeeping.
 
@@ -89,6 +90,7 @@ def plan_present(
         registry_table: The registry, or an empty text.
         owner: The role that is to own the schema and its tables.
         app_role: The role that is to use them.
+        excluded: Views and triggers of the file to leave behind.
 
     Raises:
         SchemaRefused: Something cannot be translated; nothing was created.
@@ -107,13 +109,13 @@ def plan_present(
                 create = sql.SQL("CREATE SCHEMA {}").format(schema)
                 owned.append(Statement(f"schema {profile.schema_name}", create))
             missing = [name for name in translate_tables if name not in tables]
-            translation = translate(catalog, missing, profile.schema_name, existing=tables)
+            translation = translate(catalog, missing, profile.schema_name, existing=tables, excluded=excluded)
             if translation.refusals:
                 raise SchemaRefused(
                     "The tables cannot be translated",
                     "; ".join(translation.refusals),
                     "Nothing was created. Let the application bring its own tables (bootstrap: api or command), or "
-                    "name the tables under exclude_tables of the profile.",
+                    "name the tables, views or triggers under exclude_tables of the profile.",
                     refusals=list(translation.refusals),
                 )
             owned += translation.statements

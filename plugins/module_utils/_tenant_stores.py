@@ -12,8 +12,9 @@ import contextlib
 import dataclasses
 import typing as t
 
-from . import _postgres_store, _row_codec, _sqlite_store
+from . import _postgres_store, _sqlite_store, _value_kinds
 from ._errors import PostgresError, SqliteError
+from ._policies import check_policies
 from ._profile import Profile, profile_of
 from ._schema_translation import postgres_type
 from ._table_plan import Plan, make_plan
@@ -51,6 +52,7 @@ def open_stores(params: t.Mapping[str, t.Any], *, plan_only: bool = False) -> t.
         CutoverError: A store cannot be opened, or the tenant schema does not exist.
     """
     profile = profile_of(params["source_id"], params["schema_prefix"], params["schema_name"])
+    policies = check_policies(params.get("policies"))
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(contextlib.closing(_sqlite_store.open_readonly(params["sqlite_path"])))
         _refuse_utf16(source, params["sqlite_path"])
@@ -75,8 +77,9 @@ def open_stores(params: t.Mapping[str, t.Any], *, plan_only: bool = False) -> t.
             shared_tables=[table["name"] for table in params["shared_tables"]],
             exclude_tables=params["exclude_tables"],
             schema_name="" if planned_only else profile.schema_name,
+            policies=policies,
         )
-        _row_codec.prepare(source)
+        _value_kinds.prepare(source)
         source.execute("BEGIN")
         yield Stores(profile, source, connection, catalog, targets, plan, planned_only)
 

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - sxops.pg_cutover.postgres
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
+  - sxops.pg_cutover.data_policies
 attributes:
   check_mode:
     details:
@@ -112,8 +113,20 @@ planned_only:
   returned: success
   type: bool
   sample: false
+quarantine:
+  description: The rows that the O(policies) set aside; a row with several faults counts under the first of them.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - table: videos
+      column: title
+      problem: NUL character in text
+      problem_class: nul_character
+      rows: 1
+      first_keys: ["(source_id=assets_1, id=42)"]
 findings:
-  description: The values that cannot travel.
+  description: The values that cannot travel, and the C(problem_class) under which O(policies) can name each.
   returned: failure because of the data
   type: list
   elements: dict
@@ -136,10 +149,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _bulk_load,
     _census,
+    _quarantine,
     _shared_rows,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
+    data_policies_options,
     postgres_options,
     profile_options,
     tenant_data_options,
@@ -157,11 +172,11 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
         stores.plan.refuse()
         if not module.check_mode:
             _bulk_load.begin(stores.connection, stores.profile.source_id)
-        rows, findings = {}, []
-        for plan in stores.plan.tables:
-            rows[plan.source], found = _census.take_census(stores.source, plan, stores.profile.source_id)
-            findings += found
-        _census.refuse(findings)
+        taken = {
+            plan.source: _census.take_census(stores.source, plan, stores.profile.source_id)
+            for plan in stores.plan.tables
+        }
+        _census.refuse([finding for census in taken.values() for finding in census.findings])
         if stores.planned_only:
             actions = dict.fromkeys((plan.target for plan in stores.plan.tables), _bulk_load.LOAD)
         else:
@@ -174,10 +189,10 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
             )
         # Before the application's own bootstrap there may be no such table yet.
         shared = [] if stores.planned_only else _read_shared(stores, params["shared_tables"])
-        result = _describe(stores, rows, actions, shared)
+        result = _describe(stores, {name: census.rows for name, census in taken.items()}, actions, shared)
         if not module.check_mode:
             result["snapshot_sha256"] = digest
-            _apply(stores, actions, shared, result)
+            _apply(stores, taken, actions, shared, result)
     result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result
 
@@ -214,6 +229,11 @@ def _describe(
         "shared_rows": shared_actions,
         "left_out": [{"table": name, "reason": reason} for name, reason in stores.plan.left_out],
         "rows": sum(rows.values()),
+        "quarantine": [
+            found
+            for plan in stores.plan.tables
+            for found in _quarantine.count(stores.source, plan, stores.profile.source_id)
+        ],
         "planned_only": stores.planned_only,
         "diff": {"before": {"rows to load": todo}, "after": {"rows to load": {}}},
     }
@@ -221,6 +241,7 @@ def _describe(
 
 def _apply(
     stores: Stores,
+    taken: dict[str, _census.Census],
     actions: dict[str, str],
     shared: list[_shared_rows.SharedRow],
     result: dict[str, t.Any],
@@ -231,7 +252,8 @@ def _apply(
         _bulk_load.clear(stores.connection, stores.plan.tables, schema_name)
     for plan, table in zip(stores.plan.tables, result["tables"]):
         if actions[plan.target] != _bulk_load.KEEP:
-            done = _bulk_load.load_table(stores.source, stores.connection, plan, schema_name, source_id, digest)
+            marked = taken[plan.source].marked
+            done = _bulk_load.load_table(stores.source, stores.connection, plan, schema_name, source_id, digest, marked)
             table["rows"], table["duration_ms"] = done.rows, done.duration_ms
     _shared_rows.bring(stores.connection, shared)
 
@@ -242,6 +264,7 @@ def main() -> None:
             **postgres_options(),
             **profile_options(),
             **tenant_data_options(),
+            **data_policies_options(),
             "snapshot_sha256": {"type": "str"},
         },
         supports_check_mode=True,

@@ -33,6 +33,7 @@ extends_documentation_fragment:
   - sxops.pg_cutover.postgres
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
+  - sxops.pg_cutover.data_policies
 attributes:
   check_mode:
     details: Does the same in check mode, because it only reads.
@@ -130,6 +131,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _parity_run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
+    data_policies_options,
     postgres_options,
     profile_options,
     tenant_data_options,
@@ -156,6 +158,7 @@ def main() -> None:
             **postgres_options(),
             **profile_options(),
             **tenant_data_options(),
+            **data_policies_options(),
             "mode": {"type": "str", "choices": list(MODES), "default": "full"},
             "fail_on_open": {"type": "bool", "default": True},
         },

@@ -174,6 +174,7 @@ def _present(module: AnsibleModule, connection: t.Any, profile: Profile) -> dict
             registry_table=params["registry_table"],
             owner=params["owner"],
             app_role=params["app_role"],
+            excluded=params["exclude_tables"],
         )
         actions = list(plan.actions)
         if not module.check_mode:

@@ -86,6 +86,7 @@ class Tenant:
             "shared_tables": [],
             "exclude_tables": [],
             "snapshot_sha256": None,
+            "policies": {},
             **self.options,
         }
 

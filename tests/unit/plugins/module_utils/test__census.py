@@ -8,6 +8,7 @@ import typing as t
 from contextlib import closing
 
 import pytest
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import _postgres_store
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._census import (
     NAMED_KEYS,
     Finding,
@@ -16,8 +17,8 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._census import (
     take_census,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import DataRefused
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import KINDS, prepare
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._table_plan import ColumnPlan, Reference, TablePlan
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._planned_table import ColumnPlan, Reference, TablePlan
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import kind_of, prepare
 
 Names = tuple[str, ...]
 
@@ -29,8 +30,19 @@ def connection() -> t.Iterator[sqlite3.Connection]:
         yield opened
 
 
-def column(name: str, type_name: str, not_null: bool = False, declared: str | None = None) -> ColumnPlan:
-    return ColumnPlan(name, name, "", declared or type_name, KINDS[type_name], not_null)
+def column(
+    name: str,
+    type_name: str,
+    not_null: bool = False,
+    declared: str | None = None,
+    policies: t.Mapping[str, str] | None = None,
+    labels: Names = (),
+) -> ColumnPlan:
+    declared = declared or type_name
+    target = _postgres_store.Column(name, type_name, declared, not_null, False, "", False, None, labels)
+    kind = kind_of(target, policies)
+    assert kind
+    return ColumnPlan(name, name, "", declared, kind, not_null)
 
 
 def table_plan(
@@ -82,6 +94,21 @@ def finding_for(
         ("bool", 1),
         ("bytea", b""),
         ("bytea", b"\x00\xff"),
+        ("float4", 0.5),
+        ("float4", float("inf")),
+        ("bpchar", "ab"),
+        ("date", "2024-02-29"),
+        ("time", "23:59"),
+        ("time", "23:59:59.1200000"),
+        ("timestamptz", "2024-02-29T12:34:56.123456+05:30"),
+        ("timestamptz", "2024-02-29 12:34Z"),
+        ("timestamp", "2024-02-29 12:34:56"),
+        ("timestamp", "2024-02-29"),
+        ("uuid", "6F9619FF-8B86-D011-B42D-00C04FC964FF"),
+        ("uuid", "6f9619ff8b86d011b42d00c04fc964ff"),
+        ("uuid", b"0123456789abcdef"),
+        ("json", '{"a": 1, "a": 2}'),
+        ("jsonb", ' {"b": [1.50, null, "\\u00e9"]}'),
     ],
 )
 def test_a_value_that_the_type_holds_exactly_is_no_finding(
@@ -91,32 +118,74 @@ def test_a_value_that_the_type_holds_exactly_is_no_finding(
 
 
 @pytest.mark.parametrize(
-    ("type_name", "value", "problem"),
+    ("type_name", "value", "problem_class", "problem"),
     [
-        ("int4", "12", "integer expected for int4, another type stored"),
-        ("int4", "", "integer expected for int4, another type stored"),
-        ("int4", 1.5, "integer expected for int4, another type stored"),
-        ("int4", b"1", "integer expected for int4, another type stored"),
-        ("int2", 2**15, "out of range for int2 (-32768 to 32767)"),
-        ("int4", 99999999999, "out of range for int4 (-2147483648 to 2147483647)"),
-        ("int4", -(2**31) - 1, "out of range for int4 (-2147483648 to 2147483647)"),
-        ("bool", 2, "out of range for bool (0 to 1)"),
-        ("bool", "true", "integer expected for bool, another type stored"),
-        ("float8", "1.5", "real/integer expected for float8, another type stored"),
-        ("float8", 2**53 + 1, "integer too large to be exact as double precision"),
-        ("float8", -(2**53) - 1, "integer too large to be exact as double precision"),
-        ("numeric", "1", "integer/real expected for numeric, another type stored"),
-        ("text", 1, "text expected for text, another type stored"),
-        ("text", b"pem", "text expected for text, another type stored"),
-        ("text", "a\x00b", "NUL character in text"),
-        ("text", "\x00", "NUL character in text"),
-        ("bytea", "text", "blob expected for bytea, another type stored"),
+        ("int4", "12", "storage_class", "integer expected for int4, another type stored"),
+        ("int4", "", "storage_class", "integer expected for int4, another type stored"),
+        ("int4", 1.5, "storage_class", "integer expected for int4, another type stored"),
+        ("int4", b"1", "storage_class", "integer expected for int4, another type stored"),
+        ("int2", 2**15, "out_of_range", "out of range for int2 (-32768 to 32767)"),
+        ("int4", 99999999999, "out_of_range", "out of range for int4 (-2147483648 to 2147483647)"),
+        ("int4", -(2**31) - 1, "out_of_range", "out of range for int4 (-2147483648 to 2147483647)"),
+        ("bool", 2, "out_of_range", "out of range for bool (0 to 1)"),
+        ("bool", "true", "boolean_text", "text of a boolean stored for bool"),
+        ("bool", "maybe", "storage_class", "integer expected for bool, another type stored"),
+        ("float8", "1.5", "storage_class", "real/integer expected for float8, another type stored"),
+        ("float8", 2**53 + 1, "inexact_number", "integer too large to be exact as double precision"),
+        ("float8", -(2**53) - 1, "inexact_number", "integer too large to be exact as double precision"),
+        ("numeric", "1", "storage_class", "integer/real expected for numeric, another type stored"),
+        ("text", 1, "number_as_text", "number stored for text"),
+        ("text", 0.5, "number_as_text", "number stored for text"),
+        ("text", b"pem", "storage_class", "text expected for text, another type stored"),
+        ("text", "a\x00b", "nul_character", "NUL character in text"),
+        ("text", "\x00", "nul_character", "NUL character in text"),
+        ("bytea", "text", "text_as_bytes", "text stored for bytea"),
+        ("bytea", 1, "storage_class", "blob expected for bytea, another type stored"),
+        ("float4", 0.1, "inexact_number", "number that real would round"),
+        ("float4", 1e300, "inexact_number", "number that real would round"),
+        ("float4", 2**24 + 1, "inexact_number", "number that real would round"),
+        ("float4", "x", "storage_class", "real/integer expected for float4, another type stored"),
+        ("date", "2024-02-30", "invalid_time", "text that is no date, or one it would round"),
+        ("date", "2024-01-01 00:00:00", "invalid_time", "text that is no date, or one it would round"),
+        ("date", "", "invalid_time", "text that is no date, or one it would round"),
+        ("date", "0000-00-00", "invalid_time", "text that is no date, or one it would round"),
+        ("date", 20240101, "storage_class", "text expected for date, another type stored"),
+        ("time", "24:00", "invalid_time", "text that is no time, or one it would round"),
+        ("time", "01:02:03.1234567", "invalid_time", "text that is no time, or one it would round"),
+        ("timestamptz", "2024-01-01 00:00", "naive_time", "time without a zone for timestamptz"),
+        ("timestamptz", "yesterday", "invalid_time", "value that is no timestamptz, or one it would round"),
+        ("timestamptz", "2024-01-01T00:00:61Z", "invalid_time", "value that is no timestamptz, or one it would round"),
+        (
+            "timestamptz",
+            "2024-01-01T00:00+16:00",
+            "invalid_time",
+            "value that is no timestamptz, or one it would round",
+        ),
+        ("timestamptz", 1700000000, "epoch_seconds", "seconds since 1970 for timestamptz"),
+        ("timestamptz", 1700000000.5, "epoch_seconds", "seconds since 1970 for timestamptz"),
+        ("timestamptz", 1627303906122, "epoch_milliseconds", "milliseconds since 1970 for timestamptz"),
+        ("timestamptz", 2460000.5, "julian_day", "Julian day for timestamptz"),
+        ("timestamptz", 10**17, "invalid_time", "value that is no timestamptz, or one it would round"),
+        ("timestamptz", float("inf"), "invalid_time", "value that is no timestamptz, or one it would round"),
+        ("timestamptz", b"2024", "storage_class", "text/integer/real expected for timestamptz, another type stored"),
+        ("timestamp", "2024-01-01 00:00Z", "zoned_time", "time with a zone for timestamp"),
+        ("uuid", "not-a-uuid", "invalid_uuid", "value that is no UUID"),
+        ("uuid", b"123", "invalid_uuid", "value that is no UUID"),
+        ("uuid", 5, "storage_class", "text/blob expected for uuid, another type stored"),
+        ("json", "{", "invalid_json", "text that json does not take, or not all of it"),
+        ("json", '"\\u0000"', "invalid_json", "text that json does not take, or not all of it"),
+        ("jsonb", '["\\ud800"]', "invalid_json", "text that jsonb does not take, or not all of it"),
+        ("jsonb", '{"a": 1, "a": 2}', "invalid_json", "text that jsonb does not take, or not all of it"),
+        ("jsonb", "NaN", "invalid_json", "text that jsonb does not take, or not all of it"),
+        ("jsonb", "", "invalid_json", "text that jsonb does not take, or not all of it"),
+        ("jsonb", "[" * 100000, "invalid_json", "text that jsonb does not take, or not all of it"),
+        ("bpchar", "ab ", "too_long", "blanks at the end, which bpchar does not keep"),
     ],
 )
 def test_a_value_that_the_type_cannot_hold_is_found_with_its_key(
-    connection: sqlite3.Connection, type_name: str, value: t.Any, problem: str
+    connection: sqlite3.Connection, type_name: str, value: t.Any, problem_class: str, problem: str
 ) -> None:
-    assert finding_for(connection, type_name, value) == Finding("t", "x", problem, 1, ("(id=bad)",))
+    assert finding_for(connection, type_name, value) == Finding("t", "x", problem, 1, ("(id=bad)",), problem_class)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +235,7 @@ def test_null_where_the_target_wants_a_value_is_found(connection: sqlite3.Connec
     connection.execute("CREATE TABLE t (id TEXT, x)")
     connection.execute("INSERT INTO t VALUES ('bad', NULL), ('good', 1)")
     assert census_of(connection, table_plan(column("x", "int4", not_null=True))) == [
-        Finding("t", "x", "NULL where int4 NOT NULL is declared", 1, ("(id=bad)",))
+        Finding("t", "x", "NULL where int4 NOT NULL is declared", 1, ("(id=bad)",), "null_value")
     ]
 
 
@@ -184,7 +253,9 @@ def test_duplicates_of_what_the_target_keeps_unique_are_found(connection: sqlite
         [("1", 1, 1), ("2", 1, 1), ("3", 1, 2), ("4", None, 1), ("5", None, 1)],
     )
     plan = table_plan(column("x", "int4"), column("y", "int4"), uniques=(("x", "y"), ("id",)))
-    assert census_of(connection, plan) == [Finding("t", "x, y", "duplicates of a unique key", 2, ("(x=1, y=1)",))]
+    assert census_of(connection, plan) == [
+        Finding("t", "x, y", "duplicates of a unique key", 2, ("(x=1, y=1)",), "duplicate_key")
+    ]
 
 
 def test_what_sqlite_itself_keeps_unique_is_not_counted_again(connection: sqlite3.Connection) -> None:
@@ -211,7 +282,7 @@ def test_rows_without_a_parent_are_found_and_null_is_none(connection: sqlite3.Co
     connection.execute("INSERT INTO parent VALUES ('p')")
     connection.execute("CREATE TABLE t (id TEXT, up TEXT)")
     connection.execute("INSERT INTO t VALUES ('1', 'p'), ('2', 'gone'), ('3', NULL), ('4', '')")
-    assert orphans(connection) == [Finding("t", "up", "no parent row in parent", 2, ("(id=2)", "(id=4)"))]
+    assert orphans(connection) == [Finding("t", "up", "no parent row in parent", 2, ("(id=2)", "(id=4)"), "orphan")]
 
 
 def test_a_parent_that_only_sqlite_takes_for_equal_is_none(connection: sqlite3.Connection) -> None:
@@ -244,8 +315,8 @@ def test_only_the_profiles_own_rows_are_looked_at_and_counted(connection: sqlite
     connection.execute("CREATE TABLE t (s TEXT, id TEXT, x)")
     connection.execute("INSERT INTO t VALUES ('a', '1', 1), ('b', '1', 'text'), ('a', '2', 2)")
     plan = table_plan(column("s", "text"), column("x", "int4"), key=("s", "id"), tenant="s")
-    assert take_census(connection, plan, "a") == (2, [])
-    rows, (found,) = take_census(connection, plan, "b")
+    assert take_census(connection, plan, "a") == (2, [], True)
+    rows, (found,), _marked = take_census(connection, plan, "b")
     assert (rows, found.first_keys) == (1, ("(s=b, id=1)",))
 
 
@@ -278,12 +349,12 @@ def test_a_table_may_have_as_many_columns_as_sqlite_allows(connection: sqlite3.C
     connection.execute(f"CREATE TABLE t (id TEXT, {', '.join(names)})")
     connection.execute("INSERT INTO t (id, c0, c1998) VALUES ('1', 1, 2)")
     plan = table_plan(*(column(name, "text", not_null=name == "c7") for name in names))
-    rows, findings = take_census(connection, plan, "a")
+    rows, findings, _marked = take_census(connection, plan, "a")
     assert (rows, [found.column for found in findings]) == (1, ["c0", "c7", "c1998"])
 
 
 def test_the_refusal_names_every_finding_and_carries_them_as_facts() -> None:
-    findings = [Finding("t", "x", "wrong", 1, ("(id=1)",)), Finding("u", "y", "odd", 2, ("(id=2)", "(id=3)"))]
+    findings = [Finding("t", "x", "wrong", 1, ("(id=1)",), "c"), Finding("u", "y", "odd", 2, ("(id=2)", "(id=3)"), "d")]
     with pytest.raises(DataRefused) as refusal:
         refuse(findings)
     assert "t.x: wrong in 1 row(s), key (id=1); u.y: odd in 2 row(s), key (id=2), (id=3)" in str(refusal.value)
@@ -294,6 +365,7 @@ def test_the_refusal_names_every_finding_and_carries_them_as_facts() -> None:
         "problem": "wrong",
         "rows": 1,
         "first_keys": ("(id=1)",),
+        "problem_class": "c",
     }
 
 
@@ -306,3 +378,59 @@ def test_no_finding_refuses_nothing() -> None:
 )
 def test_a_key_is_shown_whatever_it_holds_and_never_at_length(field: t.Any, shown: str) -> None:
     assert show_key(["id"], [field]) == f"(id={shown})"
+
+
+@pytest.mark.parametrize(("text", "marked"), [("plain", True), (None, True), ("a\x01", False), ("\x02", False)])
+def test_texts_with_a_mark_of_the_codec_are_noticed(
+    connection: sqlite3.Connection, text: str | None, marked: bool
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT)")
+    connection.execute("INSERT INTO t VALUES ('1', 'ok'), ('2', ?)", (text,))
+    assert take_census(connection, table_plan(column("x", "text")), "a") == (2, [], marked)
+
+
+def test_a_character_that_only_two_texts_together_would_make_is_found(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT, y TEXT)")
+    connection.execute("INSERT INTO t VALUES ('bad', CAST(x'c3' AS TEXT), CAST(x'a9' AS TEXT))")
+    found = census_of(connection, table_plan(column("x", "text"), column("y", "text")))
+    assert [finding.column for finding in found] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "name"),
+    [
+        ("bool", "Yes", "boolean_text"),
+        ("text", 1.5, "number_as_text"),
+        ("bytea", "é", "text_as_bytes"),
+        ("timestamptz", "2024-01-01", "naive_time"),
+        ("timestamp", "2024-01-01T00:00-08:00", "zoned_time"),
+        ("timestamptz", 1700000000, "epoch_seconds"),
+        ("timestamp", 1700000000123, "epoch_milliseconds"),
+        ("timestamp", 2460000.5, "julian_day"),
+    ],
+)
+def test_a_conversion_that_was_asked_for_leaves_no_finding(
+    connection: sqlite3.Connection, type_name: str, value: t.Any, name: str
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', ?)", (value,))
+    asked = column("x", type_name, policies={name: "convert"})
+    assert [found.problem_class for found in census_of(connection, table_plan(column("x", type_name)))] == [name]
+    assert census_of(connection, table_plan(asked)) == []
+
+
+def test_a_word_that_is_no_boolean_stays_refused_when_the_others_are_converted(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', 'true'), ('2', 'maybe'), ('3', 1), ('4', 2)")
+    found = census_of(connection, table_plan(column("x", "bool", policies={"boolean_text": "convert"})))
+    assert [(finding.problem_class, finding.first_keys) for finding in found] == [
+        ("out_of_range", ("(id=4)",)),
+        ("storage_class", ("(id=2)",)),
+    ]
+
+
+def test_a_text_that_is_no_label_is_found(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT)")
+    connection.execute("INSERT INTO t VALUES ('1', 'it''s'), ('2', 'other'), ('3', '{x}')")
+    found = census_of(connection, table_plan(column("x", "mood", labels=("it's", "{x}"))))
+    assert [(finding.problem_class, finding.first_keys) for finding in found] == [("unknown_label", ("(id=2)",))]

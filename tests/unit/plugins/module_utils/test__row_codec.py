@@ -11,13 +11,12 @@ from decimal import Decimal
 
 import pytest
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import (
-    KINDS,
     parse_row,
-    prepare,
     sqlite_csv_row,
     sqlite_row,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_store import quote
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import KINDS, prepare
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,23 +38,43 @@ OF_KIND: dict[str, st.SearchStrategy[Value]] = {
 }
 
 
-def field_of(kind: str, value: Value) -> bytes:
-    """Return the canonical field by its definition, in plain Python."""
-    if value is None:
-        return b"~"
-    if kind in ("text", "varchar"):
+TEXTUAL = ("text", "varchar")
+
+
+def row_of(kinds: t.Sequence[str], values: t.Sequence[Value]) -> bytes:
+    """Return the canonical row by its definition, in plain Python."""
+    return join(
+        [
+            (kind in TEXTUAL, None if value is None else content_of(kind, value))
+            for kind, value in zip(kinds, values, strict=True)
+        ]
+    )
+
+
+def join(fields: t.Iterable[tuple[bool, bytes | None]]) -> bytes:
+    """Return the row of fields that are texts, or tokens, or NULL."""
+    items, texts = [], []
+    for textual, content in fields:
+        if textual:
+            items.append(b"#~" if content is None else b"#%d" % len(content))
+            texts.append(content or b"")
+        else:
+            items.append(b"~" if content is None else content)
+    return b";".join(items) + b"|" + b"".join(texts)
+
+
+def content_of(kind: str, value: Value) -> bytes:
+    if kind in TEXTUAL:
         assert isinstance(value, str)
-        text = value.encode()
-    elif kind == "bytea":
+        return value.encode()
+    if kind == "bytea":
         assert isinstance(value, bytes)
-        text = value.hex().upper().encode()
-    elif kind == "float8":
-        text = struct.pack(">d", value).hex().encode()
-    elif kind == "numeric" and isinstance(value, float):
-        text = plain(value).encode()
-    else:
-        text = str(value).encode()
-    return str(len(text)).encode() + b":" + text
+        return value.hex().upper().encode()
+    if kind == "float8":
+        return struct.pack(">d", value).hex().encode()
+    if kind == "numeric" and isinstance(value, float):
+        return plain(value).encode()
+    return str(value).encode()
 
 
 def plain(value: float) -> str:
@@ -88,19 +107,16 @@ def connection() -> t.Iterator[sqlite3.Connection]:
 
 @st.composite
 def typed_rows(draw: st.DrawFn) -> tuple[list[str], list[Value]]:
-    kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6))
+    kinds = draw(st.lists(st.sampled_from(sorted(OF_KIND)), min_size=1, max_size=6))
     return kinds, [draw(st.none() | OF_KIND[kind]) for kind in kinds]
 
 
-FIELDS = st.lists(st.none() | st.binary(max_size=12), max_size=6)
-
-
-def join(fields: t.Iterable[bytes | None]) -> bytes:
-    return b"".join(b"~" if field is None else b"%d:%s" % (len(field), field) for field in fields)
-
-
-def test_every_kind_is_covered_here() -> None:
-    assert set(OF_KIND) == set(KINDS)
+TOKENS = st.binary(max_size=12).map(bytes.hex).map(str.encode)
+FIELDS = st.lists(
+    st.tuples(st.just(True), st.none() | st.binary(max_size=12)) | st.tuples(st.just(False), st.none() | TOKENS),
+    min_size=1,
+    max_size=6,
+)
 
 
 @given(typed_rows())
@@ -110,17 +126,20 @@ def test_sqlite_makes_the_row_that_the_definition_says(
     kinds, values = row
     # SQLite has no negative zero in its file format.
     stored = [0.0 if value == 0 and isinstance(value, float) else value for value in values]
-    assert encoded(connection, kinds, values) == b"".join(map(field_of, kinds, stored))
+    assert encoded(connection, kinds, values) == row_of(kinds, stored)
 
 
 @given(FIELDS)
-def test_a_row_can_be_read_back(fields: list[bytes | None]) -> None:
-    assert parse_row(join(fields)) == tuple(fields)
+def test_a_row_can_be_read_back(fields: list[tuple[bool, bytes | None]]) -> None:
+    assert parse_row(join(fields)) == tuple(content for _textual, content in fields)
 
 
-@given(FIELDS, FIELDS)
-def test_two_rows_have_one_text_only_when_they_are_equal(one: list[bytes | None], other: list[bytes | None]) -> None:
-    assert (join(one) == join(other)) == (one == other)
+@given(FIELDS, st.data())
+def test_two_rows_have_one_text_only_when_they_are_equal(
+    fields: list[tuple[bool, bytes | None]], data: st.DataObject
+) -> None:
+    other = [(textual, data.draw(st.none() | (st.binary(max_size=4) if textual else TOKENS))) for textual, _ in fields]
+    assert (join(fields) == join(other)) == (fields == other)
 
 
 @given(typed_rows(), st.data())
@@ -161,7 +180,7 @@ def test_known_traps_of_joined_texts_stay_apart(
     assert encoded(connection, ["text"] * len(one), one) != encoded(connection, ["text"] * len(other), other)
 
 
-@pytest.mark.parametrize("row", [b"3:ab", b"x", b"3", b":", b"-1:a", b"1:ab~2:"])
+@pytest.mark.parametrize("row", [b"", b"x", b"#3|ab", b"#1|ab", b"#-1|a", b"#x|", b"#1;#1|a", b"1|a"])
 def test_bytes_that_are_no_row_are_refused(row: bytes) -> None:
     with pytest.raises(ValueError):
         parse_row(row)
@@ -176,9 +195,12 @@ def test_a_table_may_have_as_many_columns_as_sqlite_allows(connection: sqlite3.C
     connection.execute("UPDATE t SET c0 = 'x'")
     columns = [(f"c{number}", KINDS[kind]) for number, kind in enumerate(kinds)]
     (row,) = connection.execute(f"SELECT {sqlite_row(columns)} FROM t").fetchone()
-    assert row == b"1:x" + b"~" * (count - 1)
+    assert parse_row(row) == (b"x", *[None] * (count - 1))
     (line,) = connection.execute(f"SELECT {sqlite_csv_row(columns)} FROM t").fetchone()
     assert line == b'"x"' + b"," * (count - 1)
+    (marked,) = connection.execute(f"SELECT {sqlite_csv_row(columns, True)} FROM t").fetchone()
+    null = {"text": b"\x01\x02\x01", "int8": b"\x02"}
+    assert marked == b",".join([b"\x01x\x01", *(null[kind] for kind in kinds[1:])])
 
 
 @pytest.mark.parametrize(
@@ -209,3 +231,33 @@ def test_a_value_travels_as_one_csv_field(
     connection.execute("CREATE TABLE t (c)")
     connection.execute("INSERT INTO t VALUES (?)", (value,))
     assert connection.execute(f"SELECT {sqlite_csv_row([('c', KINDS[kind])])} FROM t").fetchone() == (field,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "field"),
+    [
+        ("text", 'a"b,\n%s', b'\x01a"b,\n%s\x01'),
+        ("text", "", b"\x01\x01"),
+        ("text", None, b"\x01\x02\x01"),
+        ("bytea", None, b"\x02"),
+        ("bytea", b"\x00\xff", b"\\x00FF"),
+        ("float8", 0.1, b"0.1"),
+        ("int4", 7, b"7"),
+        ("int4", None, b"\x02"),
+    ],
+)
+def test_marks_take_the_place_of_quotes_where_no_text_holds_them(
+    connection: sqlite3.Connection, kind: str, value: Value, field: bytes
+) -> None:
+    connection.execute("DROP TABLE IF EXISTS t")
+    connection.execute("CREATE TABLE t (c)")
+    connection.execute("INSERT INTO t VALUES (?)", (value,))
+    assert connection.execute(f"SELECT {sqlite_csv_row([('c', KINDS[kind])], True)} FROM t").fetchone() == (field,)
+
+
+@pytest.mark.parametrize("kind", ["int4", "bool", "float8", "numeric"])
+@pytest.mark.parametrize("value", ["1", "1;2|", "", "~", b"1", "1\x00", "é"])
+def test_what_is_no_number_never_looks_like_one(connection: sqlite3.Connection, kind: str, value: Value) -> None:
+    row = encoded(connection, [kind, "text"], [value, "x"])
+    assert parse_row(row)[1] == b"x"
+    assert row.startswith(b"!")

@@ -17,12 +17,20 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._schema_translati
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_store import read_catalog
 
 
-def translated(*statements: str, names: tuple[str, ...] = (), existing: tuple[str, ...] = ()) -> Translation:
+def translated(
+    *statements: str, names: tuple[str, ...] = (), existing: tuple[str, ...] = (), excluded: tuple[str, ...] = ()
+) -> Translation:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
         catalog = read_catalog(connection)
-    return translate(catalog, names or [table.name for table in catalog.tables], "sx_a", existing)
+    return translate(
+        catalog,
+        names or [table.name for table in catalog.tables if table.name not in existing],
+        "sx_a",
+        existing,
+        excluded,
+    )
 
 
 def text(part: sql.Composable) -> str:
@@ -239,3 +247,24 @@ def test_every_refusal_is_named_at_once() -> None:
 
 def test_nothing_here_depends_on_where_the_file_is(tmp_path: Path) -> None:
     assert translated("CREATE TABLE t (x INT)") == translated("CREATE TABLE t (x INT)")
+
+
+VIEW_AND_TRIGGERS = (
+    "CREATE TABLE t (x INT)",
+    "CREATE TABLE other (x INT)",
+    "CREATE VIEW v AS SELECT x FROM t",
+    "CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM other; END",
+    "CREATE TRIGGER elsewhere AFTER INSERT ON other BEGIN DELETE FROM t; END",
+)
+
+
+def test_views_and_triggers_are_refused_by_name_unless_they_are_excluded() -> None:
+    assert translated(*VIEW_AND_TRIGGERS, names=("t",)).refusals == (
+        "view v: a view cannot be translated exactly",
+        "trigger g of t: a trigger cannot be translated exactly",
+    )
+    assert translated(*VIEW_AND_TRIGGERS, names=("t",), excluded=("v", "g")).refusals == ()
+
+
+def test_views_and_triggers_do_not_stand_in_the_way_of_what_is_there_already() -> None:
+    assert translated(*VIEW_AND_TRIGGERS, existing=("t", "other")).refusals == ()

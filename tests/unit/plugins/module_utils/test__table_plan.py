@@ -95,7 +95,7 @@ def test_declared_types_and_sequences_are_kept_for_the_operator_and_the_load() -
 # Refusals
 
 
-@pytest.mark.parametrize("type_name", ["jsonb", "uuid", "timestamptz", "date", "bpchar", "float4", "_text", "my_enum"])
+@pytest.mark.parametrize("type_name", ["interval", "inet", "timetz", "tsvector", "bit", "_text", "my_composite"])
 def test_a_type_without_an_exact_conversion_is_refused_by_table_and_column(type_name: str) -> None:
     plan = plan_of([ours("t", "a")], [theirs("t", column("a", type_name))])
     assert plan.refusals == (f"column t.a: no exact conversion from SQLite's TEXT to {type_name} is known",)
@@ -152,7 +152,7 @@ def test_a_tenant_column_that_does_not_travel_is_refused() -> None:
 
 
 def test_every_fault_is_named_at_once() -> None:
-    plan = plan_of([ours("t", "a", "b"), ours("u", "x")], [theirs("t", column("a", "uuid"))])
+    plan = plan_of([ours("t", "a", "b"), ours("u", "x")], [theirs("t", column("a", "inet"))])
     with pytest.raises(SchemaRefused) as refusal:
         plan.refuse()
     assert refusal.value.facts["refusals"] == list(plan.refusals)
