@@ -158,8 +158,8 @@ def parse_row(row: bytes) -> tuple[bytes | None, ...]:
     Raises:
         ValueError: The bytes are not a canonical row.
     """
-    head, bar, texts = row.partition(b"|")
-    if not bar:
+    head, end_of_head, texts = row.partition(b"|")
+    if not end_of_head:
         raise ValueError("the head has no end")
     fields: list[bytes | None] = []
     place = 0

@@ -138,7 +138,9 @@ def test_a_row_can_be_read_back(fields: list[tuple[bool, bytes | None]]) -> None
 def test_two_rows_have_one_text_only_when_they_are_equal(
     fields: list[tuple[bool, bytes | None]], data: st.DataObject
 ) -> None:
-    other = [(textual, data.draw(st.none() | (st.binary(max_size=4) if textual else TOKENS))) for textual, _ in fields]
+    other = [
+        (textual, data.draw(st.none() | (st.binary(max_size=4) if textual else TOKENS))) for textual, _value in fields
+    ]
     assert (join(fields) == join(other)) == (fields == other)
 
 
