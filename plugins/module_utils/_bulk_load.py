@@ -9,9 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
-import pathlib
 import time
 import typing as t
 
@@ -19,6 +17,7 @@ from . import _load_journal, _quarantine, _row_digest
 from ._census import tenant_filter
 from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
 from ._load_journal import Loaded
+from ._manifest import sha256_of
 from ._postgres_store import postgres_errors, roll_back, try_profile_lock
 from ._psycopg2 import psycopg2, sql
 from ._row_codec import csv_options, sqlite_csv_row
@@ -94,14 +93,10 @@ def check_digest(path: str, expected: str | None) -> str:
         BackupError: The file is not the snapshot it is said to be.
         SqliteError: It cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with pathlib.Path(path).open("rb") as stream:
-            for chunk in iter(lambda: stream.read(1 << 20), b""):
-                digest.update(chunk)
+        found = sha256_of(path)
     except OSError as error:
         raise SqliteError(f"SQLite file {path} cannot be read", error.strerror or str(error)) from error
-    found = digest.hexdigest()
     if expected and found != expected:
         raise BackupError(
             f"Snapshot {path} is not the one that was verified",

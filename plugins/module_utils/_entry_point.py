@@ -27,11 +27,11 @@ class Module(t.Protocol):
     def fail_json(self, msg: str, **result: t.Any) -> t.NoReturn: ...
 
 
-def run(module: t.Any, verb: t.Callable[[t.Any], dict[str, t.Any]]) -> None:
+def run(module: Module, verb: t.Callable[[t.Any], dict[str, t.Any]]) -> None:
     """Run one operator verb and leave the module, with a redacted result or a readable failure.
 
     Args:
-        module: The AnsibleModule (see L(Module)).
+        module: The AnsibleModule.
         verb: Takes the module, returns the result. Its C(diff) key is dropped unless diff mode is on. It raises
             CutoverError to fail; any other exception is a defect of ours and is left to Ansible's own report.
     """
@@ -48,7 +48,7 @@ def run(module: t.Any, verb: t.Callable[[t.Any], dict[str, t.Any]]) -> None:
         module.exit_json(**redact(result, secrets))
 
 
-def _secrets(module: t.Any) -> frozenset[str]:
+def _secrets(module: Module) -> frozenset[str]:
     values: list[str] = []
     for name, spec in module.argument_spec.items():
         if spec.get("no_log") is True:
