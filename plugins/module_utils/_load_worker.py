@@ -4,7 +4,7 @@
 
 # Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""One process of a load: it reads ranges of the snapshot, copies them, and commits when all the others are ready too."""
+"""One process of a load: it reads ranges of the snapshot, copies them, and commits when all others are ready too."""
 
 from __future__ import annotations
 
@@ -88,14 +88,17 @@ class LoadWorker:
             sql.Identifier(schema_name, plan.target), columns, csv_options(plan.target_codec, marked)
         )
         stream = RowStream(source, plan, rows.where, rows.values, self._say).start(marked, widest_row)
-        with postgres_errors(f"Loading table {schema_name}.{plan.target}"), connection.cursor() as cursor:
-            with reading(source, f"reading table {plan.source}"):
-                try:
-                    cursor.copy_expert(copy, stream, size=CHUNK_BYTES)
-                except psycopg2.Error:
-                    if stream.error is not None:
-                        raise stream.error from None
-                    raise
+        with (
+            postgres_errors(f"Loading table {schema_name}.{plan.target}"),
+            reading(source, f"reading table {plan.source}"),
+            connection.cursor() as cursor,
+        ):
+            try:
+                cursor.copy_expert(copy, stream, size=CHUNK_BYTES)
+            except psycopg2.Error:
+                if stream.error is not None:
+                    raise stream.error from None
+                raise
         self._rows += stream.rows
         return stream.rows
 
