@@ -29,6 +29,7 @@ extends_documentation_fragment:
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
   - sxops.pg_cutover.data_policies
+  - sxops.pg_cutover.progress
 attributes:
   check_mode:
     details:
@@ -157,8 +158,10 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     data_policies_options,
     postgres_options,
     profile_options,
+    progress_options,
     tenant_data_options,
 )
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import Progress, open_progress
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
 
 
@@ -166,16 +169,14 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan the load, look at the data, and copy what is not there yet."""
     started = time.monotonic()
     params = module.params
+    progress = open_progress(params)
     # Before SQLite opens the file: reading it as a plain file afterwards would drop SQLite's locks on it.
     digest = "" if module.check_mode else _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
     with open_stores(params, plan_only=module.check_mode) as stores:
         stores.plan.refuse()
         if not module.check_mode:
             _bulk_load.begin(stores.connection, stores.profile.source_id)
-        taken = {
-            plan.source: _census.take_census(stores.source, plan, stores.profile.source_id)
-            for plan in stores.plan.tables
-        }
+        taken = _take_census(stores, progress)
         _census.refuse([finding for census in taken.values() for finding in census.findings])
         if stores.planned_only:
             actions = dict.fromkeys((plan.target for plan in stores.plan.tables), _bulk_load.LOAD)
@@ -192,9 +193,19 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
         result = _describe(stores, {name: census.rows for name, census in taken.items()}, actions, shared)
         if not module.check_mode:
             result["snapshot_sha256"] = digest
-            _apply(stores, taken, actions, shared, result)
+            _apply(stores, taken, actions, shared, result, progress)
     result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result
+
+
+def _take_census(stores: Stores, progress: Progress) -> dict[str, _census.Census]:
+    taken = {}
+    for plan in stores.plan.tables:
+        progress.begin("census", plan.source, 0)
+        census = taken[plan.source] = _census.take_census(stores.source, plan, stores.profile.source_id)
+        progress.advance(census.rows)
+        progress.end()
+    return taken
 
 
 def _read_shared(stores: Stores, shared_tables: list[dict[str, t.Any]]) -> list[_shared_rows.SharedRow]:
@@ -245,6 +256,7 @@ def _apply(
     actions: dict[str, str],
     shared: list[_shared_rows.SharedRow],
     result: dict[str, t.Any],
+    progress: Progress,
 ) -> None:
     schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
     digest = result["snapshot_sha256"]
@@ -253,7 +265,11 @@ def _apply(
     for plan, table in zip(stores.plan.tables, result["tables"]):
         if actions[plan.target] != _bulk_load.KEEP:
             marked = taken[plan.source].marked
-            done = _bulk_load.load_table(stores.source, stores.connection, plan, schema_name, source_id, digest, marked)
+            progress.begin("load", plan.source, table["rows"])
+            done = _bulk_load.load_table(
+                stores.source, stores.connection, plan, schema_name, source_id, digest, marked, progress
+            )
+            progress.end()
             table["rows"], table["duration_ms"] = done.rows, done.duration_ms
     _shared_rows.bring(stores.connection, shared)
 
@@ -265,6 +281,7 @@ def main() -> None:
             **profile_options(),
             **tenant_data_options(),
             **data_policies_options(),
+            **progress_options(),
             "snapshot_sha256": {"type": "str"},
         },
         supports_check_mode=True,
