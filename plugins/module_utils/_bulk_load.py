@@ -19,6 +19,7 @@ from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
 from ._load_journal import Loaded
 from ._manifest import sha256_of
 from ._postgres_store import postgres_errors, roll_back, try_profile_lock
+from ._progress import SILENT, Progress
 from ._psycopg2 import psycopg2, sql
 from ._row_codec import csv_options, sqlite_csv_row
 from ._sqlite_store import quote, reading
@@ -52,8 +53,9 @@ class TableLoad:
 class RowStream:
     """The rows of a table as the file that C(COPY ... FROM STDIN) reads: chunks of CSV lines, made in SQLite."""
 
-    def __init__(self, cursor: t.Iterator[tuple[bytes]]) -> None:
+    def __init__(self, cursor: t.Iterator[tuple[bytes]], progress: Progress = SILENT) -> None:
         self._cursor = cursor
+        self._progress = progress
         self._chunk = b""
         self._place = 0
         self.rows = 0
@@ -83,6 +85,7 @@ class RowStream:
             self.error = error
             raise
         self.rows += len(lines)
+        self._progress.advance(len(lines))
         return b"\n".join([*lines, b""]) if lines else b""
 
 
@@ -224,6 +227,7 @@ def load_table(
     source_id: str,
     snapshot_sha256: str,
     marked: bool = False,
+    progress: Progress = SILENT,
 ) -> TableLoad:
     """Copy one table and write it into the journal, in one transaction that is committed here.
 
@@ -235,6 +239,7 @@ def load_table(
         source_id: The profile.
         snapshot_sha256: The digest of the snapshot, for the journal.
         marked: What the census says of the marks in its texts.
+        progress: Is told how many rows were sent.
 
     Raises:
         PostgresError: PostgreSQL refused a row; the table is as it was.
@@ -250,7 +255,9 @@ def load_table(
     try:
         with postgres_errors(f"Loading table {schema_name}.{plan.target}"), connection.cursor() as cursor:
             with reading(source, f"reading table {plan.source}"):
-                rows = RowStream(source.execute(f"SELECT {row} FROM {quote(plan.source)} WHERE {where}", values))
+                rows = RowStream(
+                    source.execute(f"SELECT {row} FROM {quote(plan.source)} WHERE {where}", values), progress
+                )
                 try:
                     cursor.copy_expert(copy, rows, size=_CHUNK_BYTES)
                 except psycopg2.Error:
