@@ -23,7 +23,6 @@ import typing as t
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
-from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.plugins.loader import callback_loader
 from ansible.utils.display import Display
 from ansible_collections.sxops.pg_cutover.plugins.plugin_utils import _progress_lines
@@ -31,6 +30,7 @@ from ansible_collections.sxops.pg_cutover.plugins.plugin_utils import _progress_
 OPTION = "progress_file"
 # Their every command is a process of its own, so a second one does not get into the way of the module's.
 _CONNECTIONS = ("local", "ssh")
+_DEFAULT_CALLBACK = "ansible.plugins.callback.default"
 _PAUSE = 1.0  # seconds between two looks
 _LOOKING = 10  # and at least so many times as long as a look takes
 _PATIENCE = 15.0  # seconds after which a look that hangs is given up at the end
@@ -166,4 +166,6 @@ def writes_for_people(name: str) -> bool:
     Others promise a form, as JSON, that a line of ours in between would break.
     """
     callback = callback_loader.get(name, class_only=True)
-    return isinstance(callback, type) and issubclass(callback, DefaultCallback) and "json" not in name.lower()
+    # By module: under its full name the loader makes the class anew.
+    bases = {base.__module__ for base in getattr(callback, "__mro__", ())}
+    return _DEFAULT_CALLBACK in bases and "json" not in name.lower()
