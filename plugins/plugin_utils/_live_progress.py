@@ -30,7 +30,8 @@ from ansible_collections.sxops.pg_cutover.plugins.plugin_utils import _progress_
 OPTION = "progress_file"
 # Their every command is a process of its own, so a second one does not get into the way of the module's.
 _CONNECTIONS = ("local", "ssh")
-_DEFAULT_CALLBACK = "ansible.plugins.callback.default"
+# Where the class of the default callback is found, under its short name and its full one.
+_DEFAULT_CALLBACK = {"ansible.plugins.callback.default", "ansible_collections.ansible.builtin.plugins.callback.default"}
 _PAUSE = 1.0  # seconds between two looks
 _LOOKING = 10  # and at least so many times as long as a look takes
 _PATIENCE = 15.0  # seconds after which a look that hangs is given up at the end
@@ -166,6 +167,5 @@ def writes_for_people(name: str) -> bool:
     Others promise a form, as JSON, that a line of ours in between would break.
     """
     callback = callback_loader.get(name, class_only=True)
-    # By module: under its full name the loader makes the class anew.
     bases = {base.__module__ for base in getattr(callback, "__mro__", ())}
-    return _DEFAULT_CALLBACK in bases and "json" not in name.lower()
+    return bool(bases & _DEFAULT_CALLBACK) and "json" not in name.lower()
