@@ -21,6 +21,7 @@ import time
 import typing as t
 
 from ansible import constants as C
+from ansible import context
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.plugins.loader import callback_loader
@@ -134,6 +135,7 @@ class LiveProgress(NormalAction):
             and not self._task.args.get(OPTION)
             and self._connection.transport in _CONNECTIONS
             and writes_for_people(C.DEFAULT_STDOUT_CALLBACK)
+            and not context.CLIARGS.get("one_line")  # ansible -o
         )
 
     def _temporary_folder(self) -> str:
