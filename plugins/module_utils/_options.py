@@ -69,6 +69,11 @@ def tenant_data_options() -> Spec:
     }
 
 
+def progress_options() -> Spec:
+    """Return where the progress of a long module is told (doc fragment C(progress))."""
+    return {"progress_file": {"type": "path"}}
+
+
 def data_policies_options() -> Spec:
     """Return what happens to values that cannot travel as they are (doc fragment C(data_policies))."""
     return {"policies": {"type": "dict", "default": {}}}

@@ -29,6 +29,7 @@ extends_documentation_fragment:
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
   - sxops.pg_cutover.data_policies
+  - sxops.pg_cutover.progress
 attributes:
   check_mode:
     details:
@@ -161,9 +162,10 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     data_policies_options,
     postgres_options,
     profile_options,
+    progress_options,
     tenant_data_options,
 )
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import SILENT
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import open_progress
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._workers import available_cores
 
@@ -179,7 +181,7 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
         workers = stack.enter_context(_bulk_load.make_workers(params["workers"] or available_cores()))
         stores = stack.enter_context(open_stores(params, plan_only=module.check_mode))
         stores.plan.refuse()
-        progress = SILENT
+        progress = open_progress(params)
         if not module.check_mode:
             _load_decision.begin(stores.connection, stores.profile.source_id)
         _bulk_load.open_workers(workers, stores, params)
@@ -273,6 +275,7 @@ def main() -> None:
             **profile_options(),
             **tenant_data_options(),
             **data_policies_options(),
+            **progress_options(),
             "snapshot_sha256": {"type": "str"},
             "workers": {"type": "int"},
         },

@@ -34,6 +34,7 @@ extends_documentation_fragment:
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
   - sxops.pg_cutover.data_policies
+  - sxops.pg_cutover.progress
 attributes:
   check_mode:
     details: Does the same in check mode, because it only reads.
@@ -134,9 +135,11 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     data_policies_options,
     postgres_options,
     profile_options,
+    progress_options,
     tenant_data_options,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._parity import MODES
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import open_progress
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import open_stores
 
 
@@ -145,7 +148,8 @@ def prove(module: AnsibleModule) -> dict[str, t.Any]:
     started = time.monotonic()
     with open_stores(module.params) as stores:
         stores.plan.refuse()
-        outcome = _parity_run.compare_stores(stores, module.params["shared_tables"], module.params["mode"])
+        progress = open_progress(module.params)
+        outcome = _parity_run.compare_stores(stores, module.params["shared_tables"], module.params["mode"], progress)
     result = {**outcome.as_dict(), "duration_ms": round((time.monotonic() - started) * 1000)}
     if module.params["fail_on_open"]:
         outcome.refuse(stores.profile.source_id, result)
@@ -159,6 +163,7 @@ def main() -> None:
             **profile_options(),
             **tenant_data_options(),
             **data_policies_options(),
+            **progress_options(),
             "mode": {"type": "str", "choices": list(MODES), "default": "full"},
             "fail_on_open": {"type": "bool", "default": True},
         },
