@@ -17,13 +17,13 @@ import typing as t
 
 from ._errors import DataRefused
 from ._sqlite_store import quote, reading
-from ._value_kinds import problems_of, suspicions_of
+from ._value_kind import problems_of, suspicions_of
 
 if t.TYPE_CHECKING:
     import sqlite3
 
     from ._planned_table import ColumnPlan, TablePlan
-    from ._value_kinds import Problem
+    from ._value_kind import Problem
 
 NAMED_KEYS = 20
 _SHOWN_CHARACTERS = 100
