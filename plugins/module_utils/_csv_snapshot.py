@@ -54,6 +54,8 @@ def as_snapshot(
     """
     files = params.get("csv_files")
     if files is None:
+        if params["sqlite_path"] is None:  # null in the task, which counts as given there
+            raise BadInput("Neither sqlite_path nor csv_files says where the rows are")
         yield dict(params)
         return
     _check(files, params)
