@@ -55,7 +55,8 @@ class TablePlan:
 
     C(key) names the identifying columns on the SQLite side; empty when there are none. C(row_name) is a name of the
     rowid there that no column hides; None where there is no rowid. C(row_label) is what the rowid is to an operator,
-    where it is something, such as a line of a file. C(compare_only) are columns that both stores
+    where it is something, such as a line of a file. C(stored_by) are the columns by which SQLite stores a table
+    WITHOUT ROWID, empty for any other. C(compare_only) are columns that both stores
     generate: they do not travel, but are compared.
     """
 
@@ -70,6 +71,7 @@ class TablePlan:
     set_aside: tuple[SetAside, ...] = ()
     row_name: str | None = None
     row_label: str | None = None
+    stored_by: tuple[str, ...] = ()
     compare_only: tuple[ColumnPlan, ...] = ()
 
     def with_compared(self) -> TablePlan:
