@@ -97,8 +97,12 @@ tables:
       description: How every column travels, C(name) (C(declared)) to C(name) (C(declared)).
       type: list
       elements: str
+    conversions:
+      description: The same for people, the names of the columns by what they are declared as on both sides.
+      type: dict
   sample:
-    - {table: videos, target: videos, action: load, rows: 20000, duration_ms: 900, columns: ["id (TEXT) to id (text)"]}
+    - {table: videos, target: videos, action: load, rows: 20000, duration_ms: 900, columns: ["id (TEXT) to id (text)"],
+       conversions: {TEXT to text: [id]}}
 csv_files:
   description: The CSV files as they were read.
   returned: success with O(csv_files)
@@ -126,6 +130,11 @@ csv_files:
     other_rows:
       description: How many of them are other profiles', by the tenant column. They do not travel.
       type: int
+policies:
+  description: The O(policies) in effect, with those that O(csv_files) bring along.
+  returned: success
+  type: dict
+  sample: {nul_character: quarantine}
 shared_rows:
   description: What is done to the profile's own row in tables that all profiles share; nothing for equal rows.
   returned: success
@@ -204,6 +213,9 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import 
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._workers import available_cores
 
+if t.TYPE_CHECKING:
+    from ansible_collections.sxops.pg_cutover.plugins.module_utils._planned_table import TablePlan
+
 
 def load(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan the load, look at the data, and copy what is not there yet."""
@@ -212,6 +224,7 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
         result = _load(module, params)
         if params.get("csv_files"):
             result["csv_files"] = params["csv_files"]
+    result["policies"] = params["policies"]
     result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result
 
@@ -281,6 +294,7 @@ def _describe(
                 f"{column.source} ({column.source_type}) to {column.target} ({column.target_type})"
                 for column in plan.columns
             ],
+            "conversions": _conversions(plan),
         }
         for plan in stores.plan.tables
     ]
@@ -304,6 +318,14 @@ def _describe(
         "planned_only": stores.planned_only,
         "diff": {"before": {"rows to load": todo}, "after": {"rows to load": {}}},
     }
+
+
+def _conversions(plan: TablePlan) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for column in plan.columns:
+        name = column.source if column.source == column.target else f"{column.source} as {column.target}"
+        found.setdefault(f"{column.source_type or 'no type'} to {column.target_type}", []).append(name)
+    return found
 
 
 def _apply(

@@ -109,6 +109,20 @@ tables:
       description: The first rows that differ, by key, and their columns.
       type: list
       elements: dict
+quarantine:
+  description:
+    - The rows that the O(policies) set aside, which only SQLite has. A row with several faults counts under the first
+      of them. Whether the quarantine holds just these is one of the checks.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - table: videos
+      column: title
+      problem: NUL character in text
+      problem_class: nul_character
+      rows: 1
+      first_keys: ["(source_id=assets_1, id=42)"]
 rows:
   description: How many rows of SQLite were compared.
   returned: always
@@ -130,7 +144,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sxops.pg_cutover.plugins.module_utils import _csv_snapshot, _parity_run
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import _csv_snapshot, _parity_run, _quarantine
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     csv_files_options,
@@ -152,7 +166,12 @@ def prove(module: AnsibleModule) -> dict[str, t.Any]:
     ):
         stores.plan.refuse()
         outcome = _parity_run.compare_stores(stores, params["shared_tables"], params["mode"])
-    result = {**outcome.as_dict(), "duration_ms": round((time.monotonic() - started) * 1000)}
+        quarantine = [
+            found
+            for plan in stores.plan.tables
+            for found in _quarantine.count(stores.source, plan, stores.profile.source_id)
+        ]
+    result = {**outcome.as_dict(), "quarantine": quarantine, "duration_ms": round((time.monotonic() - started) * 1000)}
     if module.params["fail_on_open"]:
         outcome.refuse(stores.profile.source_id, result)
     return {"changed": False, **result}
