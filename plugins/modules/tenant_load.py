@@ -239,6 +239,7 @@ def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
         # Before any store is open: neither SQLite nor PostgreSQL may be carried into another process.
         workers = stack.enter_context(_bulk_load.make_workers(params["workers"] or available_cores()))
         stores = stack.enter_context(open_stores(params, plan_only=module.check_mode))
+        stack.callback(workers.close)  # first: the last one to leave a SQLite file tidies up behind all
         stores.plan.refuse()
         progress = open_progress(params)
         if not module.check_mode:
