@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 
+# A longer text or blob is compared by its length and SHA-256, so that a row's text stays small whatever the row holds.
+INLINE_OCTETS = 1024
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem:

@@ -18,7 +18,7 @@ import typing as t
 from . import _value_numbers, _value_texts
 from ._policies import CONVERT
 from ._value_conversions import with_conversions
-from ._value_kind import Kind, Problem
+from ._value_kind import INLINE_OCTETS, Kind, Problem
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -110,7 +110,15 @@ KINDS: t.Mapping[str, Kind] = {
     ),
     "numeric": _number("numeric", "pgc_numeric_text({x})", "trim_scale({x})::text", "pgc_numeric_text({x})"),
     "bool": _integer("bool", 0, 1, "{x}::int::text"),
-    "bytea": Kind("bytea", ("blob",), r"'\x'||hex({x})", "hex({x})", "upper(encode({x},'hex'))", null_safe=False),
+    "bytea": Kind(
+        "bytea",
+        ("blob",),
+        r"'\x'||hex({x})",
+        f"CASE WHEN length({{x}}) > {INLINE_OCTETS} THEN pgc_long({{x}}) ELSE hex({{x}}) END",
+        f"CASE WHEN octet_length({{x}}) > {INLINE_OCTETS}"
+        " THEN octet_length({x})||':'||encode(sha256({x}),'hex') ELSE upper(encode({x},'hex')) END",
+        null_safe=False,
+    ),
     "date": _time("date", f"pgc_day({_OCTETS})"),
     "uuid": dataclasses.replace(
         _time("uuid", f"pgc_uuid({_OCTETS}, typeof({{x}}))"),
@@ -220,6 +228,8 @@ def prepare(connection: sqlite3.Connection) -> None:
         ("pgc_number_text", 2, _value_numbers.number_text),
         ("pgc_number_token", 2, _value_numbers.number_token),
         ("pgc_is_hex", 1, _value_texts.is_hex),
+        ("pgc_unhex", 1, _value_texts.unhex),
+        ("pgc_long", 1, _value_texts.long_token),
         ("pgc_invalid_utf8", 1, _value_texts.invalid_utf8),
         ("pgc_moment", 4, _value_texts.moment),
         ("pgc_moment_problem", 3, _value_texts.moment_problem),
