@@ -56,6 +56,7 @@ class Census(t.NamedTuple):
     rows: int
     findings: list[Finding]
     marked: bool
+    widest_row: int = 0
 
 
 def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> Census:
