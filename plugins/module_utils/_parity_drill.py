@@ -17,7 +17,7 @@ import dataclasses
 import itertools
 import typing as t
 
-from ._census import NAMED_KEYS, show_key
+from ._finding import NAMED_KEYS, show_key
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
 from ._row_codec import Field, parse_row, postgres_row, row_digest

@@ -30,13 +30,18 @@ class ColumnPlan:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A foreign key that the target enforces, by the SQLite names, and the parent by its names there."""
+    """A foreign key that the target enforces, by the SQLite names, and the parent by its names there.
+
+    C(parent_set_aside) are the SQLite conditions of parents that stay behind.
+    """
 
     columns: tuple[str, ...]
     parent: str
     parent_columns: tuple[str, ...]
     parent_target: str
     parent_target_columns: tuple[str, ...]
+    parent_kinds: tuple[Kind, ...] = ()
+    parent_set_aside: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,10 +83,12 @@ def _convert(
     if name not in converted:
         problem = Problem(name, f"{what} stored for {{type}}", condition, another_storage=True)
         return dataclasses.replace(kind, problems=(*kind.problems, problem))
+    compared = f"CASE WHEN {condition} THEN {token} ELSE {kind.sqlite_text} END"
     return dataclasses.replace(
         kind,
         csv=f"CASE WHEN {condition} THEN {csv} ELSE {kind.csv} END",
-        sqlite_text=f"CASE WHEN {condition} THEN {token} ELSE {kind.sqlite_text} END",
+        sqlite_text=compared,
         same_order=False,
+        equality=f"CAST({compared} AS TEXT)",  # of a number the token may be one
         accepted=(*kind.accepted, condition),
     )

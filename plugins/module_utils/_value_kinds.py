@@ -68,7 +68,7 @@ def _json(name: str, binary: int) -> Kind:
 
 
 def _time(name: str, call: str, postgres_text: str = "{x}::text") -> Kind:
-    return Kind(name, ("text",), call, call, postgres_text)
+    return Kind(name, ("text",), call, call, postgres_text, equality=call)
 
 
 COUNTED = ("int2", "int4", "int8")
@@ -84,7 +84,8 @@ KINDS: t.Mapping[str, Kind] = {
             Problem("too_long", "blanks at the end, which {type} does not keep", "(substr({x}, -1) = ' ')"),
         ),
     ),
-    "citext": _TEXT_ELSEWHERE,
+    # Of other letters PostgreSQL decides by the locale of its own: what they make equal, it names itself.
+    "citext": dataclasses.replace(_TEXT_ELSEWHERE, equality="lower({x})"),
     "float8": dataclasses.replace(
         _number("float8", "pgc_float_bits({x})", "encode(float8send({x}),'hex')", "pgc_float_text({x})"),
         storages=("real", "integer"),
@@ -108,7 +109,10 @@ KINDS: t.Mapping[str, Kind] = {
             ),
         ),
     ),
-    "numeric": _number("numeric", "pgc_numeric_text({x})", "trim_scale({x})::text", "pgc_numeric_text({x})"),
+    "numeric": dataclasses.replace(
+        _number("numeric", "pgc_numeric_text({x})", "trim_scale({x})::text", "pgc_numeric_text({x})"),
+        equality="pgc_numeric_text({x})",
+    ),
     "bool": _integer("bool", 0, 1, "{x}::int::text"),
     "bytea": Kind(
         "bytea",
@@ -138,6 +142,7 @@ KINDS: t.Mapping[str, Kind] = {
         is_text=False,
         sqlite_text=f"pgc_jsonb({_OCTETS})",
         postgres_text="encode(sha256(textsend({x}::text)),'hex')",
+        equality=f"pgc_jsonb({_OCTETS})",
     ),
 }
 _MOMENTS = {"timestamptz": 1, "timestamp": 0}
