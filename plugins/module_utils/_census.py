@@ -16,6 +16,7 @@ import dataclasses
 import typing as t
 
 from ._census_relations import duplicates, orphans
+from ._census_rows import hidden_rows, large_rows
 from ._errors import DataRefused
 from ._finding import Finding, first_keys
 from ._sqlite_store import quote, reading
@@ -75,6 +76,8 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
                     findings.append(
                         Finding(plan.source, column.source, problem.text, number, keys, problem.problem_class)
                     )
+        findings += hidden_rows(connection, plan, source_id)
+        findings += large_rows(connection, plan, where, values)
         findings += duplicates(connection, plan, where, values)
         findings += orphans(connection, plan, where, values)
     return Census(rows, findings, not any(faults))
