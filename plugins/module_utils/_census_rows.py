@@ -47,12 +47,25 @@ def hidden_rows(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
     return [Finding(plan.source, plan.tenant_column, text, rows, keys, "hidden_row")]
 
 
-def large_rows(connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]) -> list[Finding]:
-    """Return the rows that are too large as a line of COPY, and those that an index of the target has no room for."""
+def large_rows(
+    connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...], widest_row: int
+) -> list[Finding]:
+    """Return the rows that are too large as a line of COPY, and those that an index of the target has no room for.
+
+    Args:
+        connection: A connection prepared by L(_value_kinds.prepare).
+        plan: The table's plan.
+        where: The SQLite condition of the rows.
+        values: The values for it.
+        widest_row: How many octets no row has more of, as a line; where that is little, no row is looked at.
+    """
     findings = []
-    line = balanced(" + ", [_line_octets(column.source, column.kind.quoted) for column in plan.columns])
-    conditions = [("row", f"more than {LARGEST_ROW} octets as COPY reads it", f"{line} > {LARGEST_ROW}", "too_large")]
-    for index in plan.indexes:
+    conditions = []
+    if widest_row > LARGEST_ROW:
+        line = balanced(" + ", [_line_octets(column.source, column.kind.quoted) for column in plan.columns])
+        text = f"more than {LARGEST_ROW} octets as COPY reads it"
+        conditions.append(("row", text, f"{line} > {LARGEST_ROW}", "too_large"))
+    for index in plan.indexes if widest_row > _LARGEST_INDEX_ROW else ():
         entry = " + ".join(f"ifnull(length(CAST({quote(name)} AS BLOB)), 0) + {_ITEM_HEADER}" for name in index)
         text = f"more than the {_LARGEST_INDEX_ROW} octets that an index entry may have"
         found = f"{entry} + {_ITEM_HEADER} > {_LARGEST_INDEX_ROW}"
