@@ -574,3 +574,10 @@ def test_a_key_that_no_index_entry_has_room_for_is_found(
     assert [(finding.problem_class, finding.column, finding.first_keys) for finding in found] == [
         ("long_index_key", "x, y", ("(id=1)",))
     ] * refused
+
+
+def test_the_only_text_column_may_hold_anything(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (x)")
+    connection.execute("INSERT INTO t VALUES (5), (1.5), (x'00'), (NULL), ('ok')")
+    found = census_of(connection, table_plan(column("x", "text"), key=()))
+    assert [(finding.problem_class, finding.rows) for finding in found] == [("storage_class", 1), ("number_as_text", 2)]
