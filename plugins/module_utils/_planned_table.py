@@ -30,13 +30,18 @@ class ColumnPlan:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A foreign key that the target enforces, by the SQLite names, and the parent by its names there."""
+    """A foreign key that the target enforces, by the SQLite names, and the parent by its names there.
+
+    C(parent_set_aside) are the SQLite conditions of parents that stay behind.
+    """
 
     columns: tuple[str, ...]
     parent: str
     parent_columns: tuple[str, ...]
     parent_target: str
     parent_target_columns: tuple[str, ...]
+    parent_kinds: tuple[Kind, ...] = ()
+    parent_set_aside: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +62,7 @@ class TablePlan:
     rowid there that no column hides; None where there is no rowid. C(row_label) is what the rowid is to an operator,
     where it is something, such as a line of a file. C(stored_by) are the columns by which SQLite stores a table
     WITHOUT ROWID, empty for any other. C(compare_only) are columns that both stores
-    generate: they do not travel, but are compared.
+    generate: they do not travel, but are compared. C(indexes) are the columns of the target's btree indexes.
     """
 
     source: str
@@ -73,6 +78,7 @@ class TablePlan:
     row_label: str | None = None
     stored_by: tuple[str, ...] = ()
     compare_only: tuple[ColumnPlan, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
 
     def with_compared(self) -> TablePlan:
         """Return the plan of a comparison: with the columns that both stores generate."""
@@ -101,7 +107,9 @@ class TablePlan:
         shown = [(name, name) for name in self.key]
         if self.row_label and self.row_name:
             shown.append((self.row_label, self.row_name))
-        return shown or [("rowid", self.row_name or "rowid")]
+        if not shown and self.row_name:
+            return [("rowid", self.row_name)]
+        return shown or [(column.source, column.source) for column in self.columns]
 
     @property
     def key_places(self) -> tuple[int, ...]:

@@ -117,6 +117,7 @@ def make_plan(
     left_out += [
         (name, "only in the tenant schema; nothing is loaded into it") for name in sorted(set(target) - set(by_target))
     ]
+    plans = {name: _with_parents(plan, plans) for name, plan in plans.items()}
     ordered, cycle = load_order(plans)
     cyclic = tuple(plans[name].target for name in cycle)
     return Plan(tuple(plans[name] for name in ordered), tuple(left_out), tuple(refusals), cyclic)
@@ -232,8 +233,23 @@ def _table_plan(
         (*source_uniques, own),
         tuple(references),
         row_name=_row_name(table),
+        indexes=tuple(
+            tuple(to_source[name] for name in names) for names in target.indexes if set(names) <= set(to_source)
+        ),
         stored_by=table.key if table.without_rowid else (),
     )
+
+
+def _with_parents(plan: TablePlan, plans: t.Mapping[str, TablePlan]) -> TablePlan:
+    """Return the plan with what its references have to know of the parents."""
+    references = []
+    for reference in plan.references:
+        parent = plans.get(reference.parent)
+        kinds = {column.source: column.kind for column in parent.columns} if parent else {}
+        known = [kinds[name] for name in reference.parent_columns if name in kinds]
+        conditions = [aside.condition for aside in parent.set_aside] if parent else []
+        references.append(dataclasses.replace(reference, parent_kinds=tuple(known), parent_set_aside=tuple(conditions)))
+    return dataclasses.replace(plan, references=tuple(references))
 
 
 def _row_name(table: _sqlite_store.Table) -> str | None:

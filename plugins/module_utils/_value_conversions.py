@@ -38,9 +38,11 @@ def with_conversions(kind: Kind, converted: t.Collection[str], size: tuple[int, 
         return _convert(kind, converted, "boolean_text", "text of a boolean", is_word, value, value)
     if kind.name == "bytea":
         is_hex = f"({_IS_TEXT} AND pgc_is_hex({_OCTETS}))"
-        kind = _convert(kind, converted, "hex_as_bytes", "hexadecimal text", is_hex, "{x}", "upper(substr({x}, 3))")
         is_other = f"({_IS_TEXT} AND NOT pgc_is_hex({_OCTETS}))"
-        return _convert(kind, converted, "text_as_bytes", "text", is_other, kind.csv, kind.sqlite_text)
+        csv, token = (template.replace("{x}", _OCTETS) for template in (kind.csv, kind.sqlite_text))
+        unhexed = kind.sqlite_text.replace("{x}", f"pgc_unhex({_OCTETS})")
+        kind = _convert(kind, converted, "hex_as_bytes", "hexadecimal text", is_hex, "{x}", unhexed)
+        return _convert(kind, converted, "text_as_bytes", "text", is_other, csv, token)
     if kind.name in NUMBERS:
         return _with_written_numbers(kind, converted, size)
     if kind.name == "text" and kind.same_order:
@@ -81,10 +83,12 @@ def _convert(
     if name not in converted:
         problem = Problem(name, f"{what} stored for {{type}}", condition, another_storage=True)
         return dataclasses.replace(kind, problems=(*kind.problems, problem))
+    compared = f"CASE WHEN {condition} THEN {token} ELSE {kind.sqlite_text} END"
     return dataclasses.replace(
         kind,
         csv=f"CASE WHEN {condition} THEN {csv} ELSE {kind.csv} END",
-        sqlite_text=f"CASE WHEN {condition} THEN {token} ELSE {kind.sqlite_text} END",
+        sqlite_text=compared,
         same_order=False,
+        equality=f"CAST({compared} AS TEXT)",  # of a number the token may be one
         accepted=(*kind.accepted, condition),
     )

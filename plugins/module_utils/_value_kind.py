@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 
+# A longer text or blob is compared by its length and SHA-256, so that a row's text stays small whatever the row holds.
+INLINE_OCTETS = 1024
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -46,6 +49,7 @@ class Kind:
         same_order: Whether both stores sort such values alike (text by its octets).
         problems: What the census looks for beside the storage class.
         accepted: Conditions of values of another storage class that are converted.
+        equality: SQLite expression that is equal for two values exactly where they are equal in PostgreSQL.
     """
 
     name: str
@@ -59,6 +63,12 @@ class Kind:
     same_order: bool = True
     problems: tuple[Problem, ...] = ()
     accepted: tuple[str, ...] = ()
+    equality: str = "{x}"
+
+    @property
+    def equal_alike(self) -> bool:
+        """Whether both stores find the same values equal (text by its octets)."""
+        return self.equality == "{x}"
 
 
 def problems_of(kind: Kind, declared: str, not_null: bool) -> list[Problem]:

@@ -18,7 +18,7 @@ import typing as t
 from . import _value_numbers, _value_texts
 from ._policies import CONVERT
 from ._value_conversions import with_conversions
-from ._value_kind import Kind, Problem
+from ._value_kind import INLINE_OCTETS, Kind, Problem
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -68,7 +68,7 @@ def _json(name: str, binary: int) -> Kind:
 
 
 def _time(name: str, call: str, postgres_text: str = "{x}::text") -> Kind:
-    return Kind(name, ("text",), call, call, postgres_text)
+    return Kind(name, ("text",), call, call, postgres_text, equality=call)
 
 
 COUNTED = ("int2", "int4", "int8")
@@ -84,7 +84,8 @@ KINDS: t.Mapping[str, Kind] = {
             Problem("too_long", "blanks at the end, which {type} does not keep", "(substr({x}, -1) = ' ')"),
         ),
     ),
-    "citext": _TEXT_ELSEWHERE,
+    # Of other letters PostgreSQL decides by the locale of its own: what they make equal, it names itself.
+    "citext": dataclasses.replace(_TEXT_ELSEWHERE, equality="lower({x})"),
     "float8": dataclasses.replace(
         _number("float8", "pgc_float_bits({x})", "encode(float8send({x}),'hex')", "pgc_float_text({x})"),
         storages=("real", "integer"),
@@ -108,9 +109,20 @@ KINDS: t.Mapping[str, Kind] = {
             ),
         ),
     ),
-    "numeric": _number("numeric", "pgc_numeric_text({x})", "trim_scale({x})::text", "pgc_numeric_text({x})"),
+    "numeric": dataclasses.replace(
+        _number("numeric", "pgc_numeric_text({x})", "trim_scale({x})::text", "pgc_numeric_text({x})"),
+        equality="pgc_numeric_text({x})",
+    ),
     "bool": _integer("bool", 0, 1, "{x}::int::text"),
-    "bytea": Kind("bytea", ("blob",), r"'\x'||hex({x})", "hex({x})", "upper(encode({x},'hex'))", null_safe=False),
+    "bytea": Kind(
+        "bytea",
+        ("blob",),
+        r"'\x'||hex({x})",
+        f"CASE WHEN length({{x}}) > {INLINE_OCTETS} THEN pgc_long({{x}}) ELSE hex({{x}}) END",
+        f"CASE WHEN octet_length({{x}}) > {INLINE_OCTETS}"
+        " THEN octet_length({x})||':'||encode(sha256({x}),'hex') ELSE upper(encode({x},'hex')) END",
+        null_safe=False,
+    ),
     "date": _time("date", f"pgc_day({_OCTETS})"),
     "uuid": dataclasses.replace(
         _time("uuid", f"pgc_uuid({_OCTETS}, typeof({{x}}))"),
@@ -130,6 +142,7 @@ KINDS: t.Mapping[str, Kind] = {
         is_text=False,
         sqlite_text=f"pgc_jsonb({_OCTETS})",
         postgres_text="encode(sha256(textsend({x}::text)),'hex')",
+        equality=f"pgc_jsonb({_OCTETS})",
     ),
 }
 _MOMENTS = {"timestamptz": 1, "timestamp": 0}
@@ -220,6 +233,8 @@ def prepare(connection: sqlite3.Connection) -> None:
         ("pgc_number_text", 2, _value_numbers.number_text),
         ("pgc_number_token", 2, _value_numbers.number_token),
         ("pgc_is_hex", 1, _value_texts.is_hex),
+        ("pgc_unhex", 1, _value_texts.unhex),
+        ("pgc_long", 1, _value_texts.long_token),
         ("pgc_invalid_utf8", 1, _value_texts.invalid_utf8),
         ("pgc_moment", 4, _value_texts.moment),
         ("pgc_moment_problem", 3, _value_texts.moment_problem),

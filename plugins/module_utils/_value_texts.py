@@ -59,6 +59,16 @@ def is_hex(value: bytes | None) -> int:
     return int(value is not None and _HEX.fullmatch(value) is not None)
 
 
+def unhex(value: bytes) -> bytes:
+    """Return the octets that such a text stands for."""
+    return bytes.fromhex(value[2:].decode())
+
+
+def long_token(value: bytes) -> str:
+    """Return what a text or blob of more than L(_value_kind.INLINE_OCTETS) is compared as."""
+    return f"{len(value)}:{hashlib.sha256(value).hexdigest()}"
+
+
 def moment(value: t.Any, zoned: int, digits: int, converted: str) -> t.Any:
     """Return a timestamp (with time zone where C(zoned)) of at most so many digits after its seconds.
 

@@ -81,18 +81,16 @@ def test_a_value_that_cannot_travel_is_refused_by_the_plan(world: World, rotten:
     refused(run, "csv_authors_raw.row_json: NUL character in text in 1 row(s)", rotten)
 
 
-@pytest.mark.parametrize(
-    ("policies", "said"),
-    [
-        ({"nul_charakter": "quarantine"}, "nul_charakter"),
-        ({"nul_character": "convert"}, "value of nul_character must be one of: refuse, quarantine, got: convert"),
-        ({"duplicate_key": "quarantine"}, "value of duplicate_key must be one of: refuse"),
-    ],
-)
-def test_a_wrong_policy_is_refused_by_the_first_task(world: World, policies: dict[str, str], said: str) -> None:
+def test_a_wrong_policy_is_refused_by_the_first_task(world: World) -> None:
+    policies = {"nul_charakter": "quarantine", "too_long": "convert", "duplicate_key": "quarantine"}
     run = world.play("cutover.yml", variables=world.profiles(policies=policies))
-    text = refused(run, "Validation of arguments failed")
-    assert said in text + run.process.stdout
+    text = refused(run, "Validation of arguments failed") + run.process.stdout
+    for said in (
+        "nul_charakter",
+        "value of too_long must be one of: refuse, quarantine, got: convert",
+        "value of duplicate_key must be one of: refuse, got: quarantine",
+    ):
+        assert said in text
     assert len([task for task in run.tasks if task["outcome"] != "skipped"]) == 1
 
 
@@ -172,12 +170,9 @@ def by_csv(world: World, files: list[dict[str, str]]) -> dict[str, Any]:
     return world.profiles("assets_2", load={"method": "csv", "files": files})
 
 
-@pytest.mark.parametrize(("method", "needs"), [("csv", "files"), ("command", "command")])
-def test_a_method_without_what_it_needs_is_refused_before_anything_happens(
-    world: World, method: str, needs: str
-) -> None:
-    run = world.play("cutover.yml", variables=world.profiles(load={"method": method}))
-    refused(run, f"its load by the method {method} needs {needs}", "Nothing was changed")
+def test_a_method_without_what_it_needs_is_refused_before_anything_happens(world: World) -> None:
+    run = world.play("cutover.yml", variables=world.profiles(load={"method": "csv"}))
+    refused(run, "its load by the method csv needs files", "Nothing was changed")
 
 
 def test_a_faulty_file_is_refused_by_the_plan(world: World, folder: Path, files: list[dict[str, str]]) -> None:
@@ -208,8 +203,6 @@ def test_files_that_hold_every_row_bring_the_profile_over(world: World, files: l
     assert world.postgres_rows("sx_assets_2") == before
     kept = facts_of(world, "load", "assets_2")
     assert kept["method"] == "csv" and {file["table"] for file in kept["files"]} == {*TABLES, "sources"}
-    again = succeeded(world.play("cutover.yml", "assets_2", variables=by_csv(world, files)))
-    assert again.stats["changed"] == 0
     succeeded(world.play("rollback.yml", "assets_2", variables=by_csv(world, files)))
 
 
@@ -254,9 +247,6 @@ def test_an_exact_import_is_proven_and_not_run_again(world: World, folder: Path)
     tables = '["' + '","'.join(TABLES) + '"]'
     variables = by_command(world, [sys.executable, str(script), "{source_id}", "{snapshot}", tables])
     before = world.sqlite_rows("assets_2")
-    planned = plan_of(succeeded(world.play("cutover.yml", "assets_2", check=True, variables=variables)))
-    assert any(line.startswith("The application's own command imports the rows: ") for line in planned)
-
     # The rows are there, and the run stops behind the load.
     broken = {**variables, "cutover_profiles": [dict(entry) for entry in variables["cutover_profiles"]]}
     for entry in broken["cutover_profiles"]:
@@ -267,10 +257,9 @@ def test_an_exact_import_is_proven_and_not_run_again(world: World, folder: Path)
     assert world.postgres_rows("sx_assets_2") == before
 
     done = succeeded(world.play("cutover.yml", "assets_2", variables=variables))
+    assert any(line.startswith("The application's own command imports the rows: ") for line in plan_of(done))
     assert facts_of(world, "load", "assets_2")["imported"] is False
     (skipped,) = [task for task in done.tasks if task["task"].endswith("Run the application's own import")]
     assert skipped["outcome"] == "skipped"
     assert world.postgres_rows("sx_assets_2") == before
     assert world.backend("assets_2") == "postgres_primary"
-    again = succeeded(world.play("cutover.yml", "assets_2", variables=variables))
-    assert again.stats["changed"] == 0

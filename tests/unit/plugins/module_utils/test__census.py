@@ -9,14 +9,9 @@ from contextlib import closing
 
 import pytest
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _postgres_store
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._census import (
-    NAMED_KEYS,
-    Finding,
-    refuse,
-    show_key,
-    take_census,
-)
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._census import refuse, take_census
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import DataRefused
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._finding import NAMED_KEYS, Finding, show_key
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._planned_table import ColumnPlan, Reference, TablePlan
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import kind_of, prepare
 
@@ -53,9 +48,10 @@ def table_plan(
     source_uniques: tuple[Names, ...] = (),
     references: tuple[Reference, ...] = (),
     name: str = "t",
+    indexes: tuple[Names, ...] = (),
 ) -> TablePlan:
     own = [column(part, "text") for part in key if part not in [known.source for known in columns]]
-    return TablePlan(name, name, (*own, *columns), key, tenant, uniques, source_uniques, references)
+    return TablePlan(name, name, (*own, *columns), key, tenant, uniques, source_uniques, references, indexes=indexes)
 
 
 def census_of(connection: sqlite3.Connection, plan: TablePlan, source_id: str = "a") -> list[Finding]:
@@ -271,6 +267,72 @@ def test_texts_that_only_sqlite_takes_for_equal_are_no_duplicates(connection: sq
     assert census_of(connection, table_plan(column("x", "text"), uniques=(("x",),))) == []
 
 
+@pytest.mark.parametrize(
+    ("type_name", "one", "other", "policies"),
+    [
+        ("uuid", "6F9619FF-8B86-D011-B42D-00C04FC964FF", "6f9619ff8b86d011b42d00c04fc964ff", {}),
+        ("uuid", b"0123456789abcdef", "30313233-3435-3637-3839-616263646566", {}),
+        ("timestamptz", "2024-01-01T00:00Z", "2024-01-01 01:00:00+01", {}),
+        ("time", "01:02", "01:02:00.000", {}),
+        ("citext", "Bob", "bob", {}),
+        ("jsonb", "[1,2]", "[1, 2]", {}),
+        ("numeric", 2**60 + 24, float(2**60), {}),
+        ("int4", 5, "05", {"text_as_number": "convert"}),
+        ("float8", 0.5, ".50", {"text_as_number": "convert"}),
+        ("bool", 1, "yes", {"boolean_text": "convert"}),
+        ("text", 5, "5", {"number_as_text": "convert"}),
+        ("bytea", b"A", "\\x41", {"hex_as_bytes": "convert"}),
+        ("bytea", b"A", "A", {"text_as_bytes": "convert"}),
+    ],
+)
+def test_two_spellings_of_one_value_are_duplicates_though_sqlite_keeps_them_apart(
+    connection: sqlite3.Connection, type_name: str, one: t.Any, other: t.Any, policies: dict[str, str]
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x UNIQUE)")
+    connection.execute("INSERT INTO t VALUES ('1', ?), ('2', ?)", (one, other))
+    key = column("x", type_name, policies=policies)
+    found = census_of(connection, table_plan(key, uniques=(("x",),), source_uniques=(("x",),)))
+    assert [(finding.problem_class, finding.rows) for finding in found] == [("duplicate_key", 2)]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "child", "parent", "policies"),
+    [
+        ("uuid", "6F9619FF-8B86-D011-B42D-00C04FC964FF", "6f9619ff8b86d011b42d00c04fc964ff", {}),
+        ("uuid", b"0123456789abcdef", "30313233-3435-3637-3839-616263646566", {}),
+        ("int4", "5", 5, {"text_as_number": "convert"}),
+        ("text", 5, "5", {"number_as_text": "convert"}),
+        ("citext", "Bob", "bob", {}),
+    ],
+)
+def test_a_parent_in_another_spelling_is_a_parent(
+    connection: sqlite3.Connection, type_name: str, child: t.Any, parent: t.Any, policies: dict[str, str]
+) -> None:
+    connection.execute("CREATE TABLE parent (id)")
+    connection.execute("INSERT INTO parent VALUES (?), (NULL)", (parent,))
+    connection.execute("CREATE TABLE t (id TEXT, up)")
+    connection.execute("INSERT INTO t VALUES ('1', ?), ('2', NULL)", (child,))
+    up = column("up", type_name, policies=policies)
+    reference = Reference(("up",), "parent", ("id",), "parent", ("id",), (up.kind,))
+    assert census_of(connection, table_plan(up, references=(reference,))) == []
+    connection.execute("DELETE FROM parent WHERE id IS NOT NULL")
+    assert [found.first_keys for found in census_of(connection, table_plan(up, references=(reference,)))] == [
+        ("(id=1)",)
+    ]
+
+
+def test_a_parent_that_is_set_aside_is_none(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE parent (id TEXT, x)")
+    connection.execute("INSERT INTO parent VALUES ('p', 1), ('q', 'odd')")
+    connection.execute("CREATE TABLE t (id TEXT, up TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', 'p', 'odd'), ('2', 'q', 1)")
+    reference = Reference(
+        ("up",), "parent", ("id",), "parent", ("id",), (column("id", "text").kind,), ("typeof(x) = 'text'",)
+    )
+    found = census_of(connection, table_plan(column("up", "text"), references=(reference,)))
+    assert [finding.first_keys for finding in found] == [("(id=2)",)]
+
+
 def orphans(connection: sqlite3.Connection, tenant: str | None = None) -> list[Finding]:
     reference = Reference(("up",), "parent", ("id",), "parent", ("id",))
     tenants = [column(tenant, "text")] if tenant else []
@@ -316,8 +378,8 @@ def test_only_the_profiles_own_rows_are_looked_at_and_counted(connection: sqlite
     connection.execute("INSERT INTO t VALUES ('a', '1', 1), ('b', '1', 'text'), ('a', '2', 2)")
     plan = table_plan(column("s", "text"), column("x", "int4"), key=("s", "id"), tenant="s")
     assert take_census(connection, plan, "a")[:3] == (2, [], True)
-    rows, (found,), _marked, _widest = take_census(connection, plan, "b")
-    assert (rows, found.first_keys) == (1, ("(s=b, id=1)",))
+    census = take_census(connection, plan, "b")
+    assert (census.rows, [found.first_keys for found in census.findings]) == (1, [("(s=b, id=1)",)])
 
 
 def test_the_first_keys_are_named_in_order_and_the_rest_is_counted(connection: sqlite3.Connection) -> None:
@@ -349,8 +411,8 @@ def test_a_table_may_have_as_many_columns_as_sqlite_allows(connection: sqlite3.C
     connection.execute(f"CREATE TABLE t (id TEXT, {', '.join(names)})")
     connection.execute("INSERT INTO t (id, c0, c1998) VALUES ('1', 1, 2)")
     plan = table_plan(*(column(name, "text", not_null=name == "c7") for name in names))
-    rows, findings, _marked, _widest = take_census(connection, plan, "a")
-    assert (rows, [found.column for found in findings]) == (1, ["c0", "c7", "c1998"])
+    census = take_census(connection, plan, "a")
+    assert (census.rows, [found.column for found in census.findings]) == (1, ["c0", "c7", "c1998"])
 
 
 def test_the_refusal_names_every_finding_and_carries_them_as_facts() -> None:
@@ -479,3 +541,43 @@ def test_a_number_that_becomes_a_text_is_as_long_as_that_text(
     connection.execute("INSERT INTO t VALUES ('1', ?)", (value,))
     asked = column("x", "varchar", declared="character varying(4)", policies={"number_as_text": "convert"})
     assert [found.problem_class for found in census_of(connection, table_plan(asked))] == ["too_long"] * refused
+
+
+@pytest.mark.parametrize("declared", ["", "TEXT COLLATE NOCASE", "TEXT COLLATE RTRIM"])
+@pytest.mark.parametrize("held", [b"a5", "A5", "a5 "])
+def test_rows_that_may_be_the_profiles_are_refused(connection: sqlite3.Connection, declared: str, held: t.Any) -> None:
+    connection.execute(f"CREATE TABLE t (s {declared}, id TEXT)")
+    connection.execute("INSERT INTO t VALUES ('a5', '1'), ('b', '2'), (?, '3'), (NULL, '4')", (held,))
+    plan = table_plan(column("s", "text"), tenant="s")
+    unclear = isinstance(held, bytes) or (held, declared[13:]) in (("A5", "NOCASE"), ("a5 ", "RTRIM"))
+    found = [finding for finding in take_census(connection, plan, "a5").findings if finding.column == "s"]
+    hidden = [finding.first_keys for finding in found if finding.problem_class == "hidden_row"]
+    assert hidden == [("(id=3)",)] * unclear
+
+
+def test_a_number_that_reads_like_the_id_is_a_hidden_row(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (s, id TEXT)")
+    connection.execute("INSERT INTO t VALUES ('5', '1'), (5, '2'), (5.0, '3')")
+    found = take_census(connection, table_plan(column("s", "text"), tenant="s"), "5").findings
+    assert [(finding.problem_class, finding.first_keys) for finding in found] == [("hidden_row", ("(id=2)",))]
+
+
+@pytest.mark.parametrize(("octets", "refused"), [(2660, False), (2690, True), (5000, True)])
+def test_a_key_that_no_index_entry_has_room_for_is_found(
+    connection: sqlite3.Connection, octets: int, refused: bool
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT, y INT)")
+    connection.execute("INSERT INTO t VALUES ('1', ?, 5), ('2', NULL, NULL)", ("é" * (octets // 2),))
+    columns = (column("x", "text"), column("y", "int4"))
+    assert census_of(connection, table_plan(*columns)) == []
+    found = census_of(connection, table_plan(*columns, indexes=(("id",), ("x", "y"))))
+    assert [(finding.problem_class, finding.column, finding.first_keys) for finding in found] == [
+        ("long_index_key", "x, y", ("(id=1)",))
+    ] * refused
+
+
+def test_the_only_text_column_may_hold_anything(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (x)")
+    connection.execute("INSERT INTO t VALUES (5), (1.5), (x'00'), (NULL), ('ok')")
+    found = census_of(connection, table_plan(column("x", "text"), key=()))
+    assert [(finding.problem_class, finding.rows) for finding in found] == [("storage_class", 1), ("number_as_text", 2)]

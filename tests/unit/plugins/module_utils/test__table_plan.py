@@ -266,7 +266,7 @@ def test_a_table_that_refers_to_itself_is_no_cycle() -> None:
     assert load_order({table.source: table for table in plan.tables}) == (["t"], [])
 
 
-def test_the_tables_of_a_cycle_come_last_and_are_named() -> None:
+def test_the_tables_of_a_cycle_are_named_and_come_last() -> None:
     plan = plan_of(*chain(("a", "b"), ("b", "a"), ("c", "")))
     assert plan.refusals == ()
     assert plan.cyclic == ("a", "b")
