@@ -75,20 +75,20 @@ def parse(text: str) -> t.Iterator[Line]:
 
 def wording(line: Line) -> str:
     """Return what is told of a line: C(load videos: 1,200,000 of 2,000,000 rows (60 %), 152,000 rows/s, 5 s left)."""
-    done, rows = int(line["done"]), int(line["rows"])
-    rate = [f"{_three_digits(line['rows_per_s']):,} rows/s"] if done and line["seconds"] >= _LONG else []
+    done, rows, counted = int(line["done"]), int(line["rows"]), line["phase"] != "index"
+    rate = [f"{_three_digits(line['rows_per_s']):,} rows/s"] if done and counted and line["seconds"] >= _LONG else []
     if line["state"] == DONE:
-        ended = f"{done:,} {_rows(done)}" if done else "done"
+        ended = f"{done:,} {_unit(done, counted)}" if done else "done"
         parts = [f"{ended} in {duration(line['seconds'])}", *rate]
     elif line["state"] == STARTED:
-        parts = [f"{rows:,} {_rows(rows)} to go" if rows else "started"]
+        parts = [f"{rows:,} {_unit(rows, counted)} to go" if rows else "started"]
     elif rows:
         left = line["seconds_left"]
         share = min(100 * done // rows, 100)
-        parts = [f"{done:,} of {rows:,} {_rows(rows)} ({share} %)", *rate]
+        parts = [f"{done:,} of {rows:,} {_unit(rows, counted)} ({share} %)", *rate]
         parts += [] if left is None else [f"{duration(left)} left"]
     else:
-        parts = [f"{done:,} {_rows(done)}", *rate]
+        parts = [f"{done:,} {_unit(done, counted)}", *rate]
     return f"{printable(line['phase'])} {printable(line['table'])}: {', '.join(parts)}"
 
 
@@ -113,5 +113,7 @@ def _three_digits(number: float) -> int:
     return round(number / 10**places) * 10**places
 
 
-def _rows(number: int) -> str:
-    return "row" if number == 1 else "rows"
+def _unit(number: int, counted: bool) -> str:
+    if counted:
+        return "row" if number == 1 else "rows"
+    return "index or constraint" if number == 1 else "indexes and constraints"

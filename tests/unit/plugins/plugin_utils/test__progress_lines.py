@@ -46,6 +46,11 @@ QUICK = {**DONE, "seconds": 0.2}
         (DONE, "load videos: 2,000,000 rows in 13 s, 152,000 rows/s"),
         ({**QUICK, "done": 1}, "load videos: 1 row in 0.2 s"),
         ({**DONE, "phase": "index", "done": 0}, "index videos: done in 13 s"),
+        ({**DONE, "phase": "index", "done": 1}, "index videos: 1 index or constraint in 13 s"),
+        (
+            {**RUNNING, "phase": "index", "done": 3, "rows": 8},
+            "index videos: 3 of 8 indexes and constraints (37 %), 5 s left",
+        ),
         (
             {**STARTED, "rows": 1, "table": "a\nPLAY RECAP \x1b[2J\udc80ä"},
             r"load a\nPLAY RECAP \x1b[2J\udc80ä: 1 row to go",
