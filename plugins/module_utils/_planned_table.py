@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ._value_kinds import Kind
+    from ._value_kind import Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,8 @@ class TablePlan:
     """One table on its way.
 
     C(key) names the identifying columns on the SQLite side; empty when there are none. C(row_name) is a name of the
-    rowid there that no column hides; None where there is no rowid. C(compare_only) are columns that both stores
+    rowid there that no column hides; None where there is no rowid. C(stored_by) are the columns by which SQLite stores
+    a table WITHOUT ROWID, empty for any other. C(compare_only) are columns that both stores
     generate: they do not travel, but are compared.
     """
 
@@ -68,6 +69,7 @@ class TablePlan:
     references: tuple[Reference, ...]
     set_aside: tuple[SetAside, ...] = ()
     row_name: str | None = None
+    stored_by: tuple[str, ...] = ()
     compare_only: tuple[ColumnPlan, ...] = ()
 
     def with_compared(self) -> TablePlan:

@@ -100,9 +100,11 @@ class Both:
 
 @pytest.fixture(scope="module")
 def both(stack: Stack) -> Iterator[Both]:
-    with fresh_database(stack, "expressions") as database:
-        with contextlib.closing(psycopg2.connect(database.dsn)) as connection:
-            yield Both(connection)
+    with (
+        fresh_database(stack, "expressions") as database,
+        contextlib.closing(psycopg2.connect(database.dsn)) as connection,
+    ):
+        yield Both(connection)
 
 
 ROW: Row = {
