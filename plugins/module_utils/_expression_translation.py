@@ -86,7 +86,12 @@ class _Translator:
 
     def value(self, node: Node) -> Value:
         handler: t.Callable[[Node], Value] = getattr(self, "_" + node.kind)
-        return handler(node)
+        found = handler(node)
+        if found.type == TEXT and not found.explicit:
+            # A collation that is written down counts for everything around it as well.
+            collation = next(_collations_in(node), "")
+            return dataclasses.replace(found, collation=collation, explicit=True) if collation else found
+        return found
 
     def _null(self, _node: Node) -> Value:
         return Value(sql.SQL("NULL"), values.NULL)
@@ -174,7 +179,10 @@ class _Translator:
         else:
             # One bigint makes the other one; two constants would be int4.
             one = left.type == BIGINT and left.literal is None
-            sides = [as_bigint(left), parenthesized(right) if one and right.type == BIGINT and right.literal else as_bigint(right)]
+            sides = [
+                as_bigint(left),
+                parenthesized(right) if one and right.type == BIGINT and right.literal else as_bigint(right),
+            ]
             kind = BIGINT
         # What SQLite divides by zero is NULL.
         divides = operator in ("/", "%") and not right.literal
@@ -263,6 +271,13 @@ class _Translator:
             if found:
                 return found
         return call(node.text, arguments, self._scope.server_version)
+
+
+def _collations_in(node: Node) -> t.Iterator[str]:
+    if node.kind == "collate":
+        yield node.text
+    for part in node.parts:
+        yield from _collations_in(part)
 
 
 def _as_double(value: Value) -> sql.Composable:
