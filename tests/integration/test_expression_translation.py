@@ -213,6 +213,8 @@ NULLS: Row = dict.fromkeys(COLUMNS)
         "typeof(b)",
         "iif(i > 0, 'p', 'n')",
         "CASE WHEN i > 100 THEN 'a' WHEN f THEN 'b' ELSE s END",
+        "i = coalesce(NULL, NULL)",
+        "b = CASE WHEN i THEN NULL END",
         "CASE i WHEN 7 THEN 1 WHEN 8 THEN 2 END",
         "CAST(i AS TEXT)",
         "CAST(b AS INTEGER)",
