@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two PostgreSQL servers that rows are loaded into: the embedded one of the stack, and Debian's in a cluster of ours.
+"""The two PostgreSQL servers that rows are loaded into: the embedded one of the stack, and Debian's.
 
 They differ in version and build (Debian's has ICU), and on purpose in the default collation: the embedded one sorts by
 code point, Debian's by the rules of a language, as many servers do.

@@ -10,7 +10,6 @@ import pytest
 from _databases import Tenant
 from _outcomes import assert_arrives, assert_both_accept, assert_refused, assert_same_rows, in_sqlite, only
 
-
 # S01
 
 
