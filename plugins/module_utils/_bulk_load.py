@@ -4,86 +4,75 @@
 
 # Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Copy one profile's rows from a snapshot into its schema, all or nothing per table."""
+"""Copy one profile's rows from a snapshot into its schema, by several processes, all or nothing per table."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import io
 import time
 import typing as t
 
-from . import _load_journal, _quarantine, _row_digest
-from ._census import tenant_filter
-from ._errors import BackupError, PostgresError, SqliteError, TargetNotEmpty
-from ._load_journal import Loaded
+from . import _key_ranges, _load_journal, _parked_objects, _quarantine
+from ._errors import BackupError, PostgresError, SchemaRefused, SqliteError
+from ._load_decision import KEEP, REPLACE, clear
+from ._load_journal import Held, Loaded
+from ._load_worker import LoadWorker, Prepared
 from ._manifest import sha256_of
-from ._postgres_store import postgres_errors, roll_back, try_profile_lock
-from ._psycopg2 import psycopg2, sql
-from ._row_codec import csv_options, sqlite_csv_row
-from ._sqlite_store import quote, reading
+from ._postgres_store import postgres_errors, roll_back
+from ._psycopg2 import sql
+from ._sqlite_store import open_readonly, reading
 from ._value_kinds import COUNTED
+from ._workers import WorkerDied, Workers
 
 if t.TYPE_CHECKING:
-    import sqlite3
-
+    from ._census import Census
     from ._planned_table import TablePlan
-    from ._psycopg2 import Connection
+    from ._progress import Progress
+    from ._tenant_stores import Stores
 
-# Large enough that PostgreSQL is never waiting for Python, small enough to stay out of the memory figures.
-_CHUNK_BYTES = 1 << 18
-
-LOAD = "load"
-KEEP = "keep"
-REPLACE = "replace"
+_TRIES_TO_OPEN = 20
+# A table with fewer rows keeps its indexes: taking them away and building them takes longer than it saves.
+_ROWS_WORTH_PARKING = 20_000
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class TableLoad:
-    """What happens, or happened, to one table: C(action) is load, keep (already there) or replace."""
+    """What happens, or happened, to one table: C(action) is load, keep (already there) or replace; times in ms."""
 
     table: str
     action: str
     rows: int
-    digest: str
-    duration_ms: int
+    copy_ms: int = 0
+    duration_ms: int = 0
 
 
-class RowStream:
-    """The rows of a table as the file that C(COPY ... FROM STDIN) reads: chunks of CSV lines, made in SQLite."""
+@dataclasses.dataclass
+class Load:
+    """One load on its way: the stores, the processes that do the work, and whom to tell how far it is.
 
-    def __init__(self, cursor: t.Iterator[tuple[bytes]]) -> None:
-        self._cursor = cursor
-        self._chunk = b""
-        self._place = 0
-        self.rows = 0
-        self.error: Exception | None = None  # psycopg2 would report it as the server's
+    C(enforced) are the foreign keys, child and parent, that PostgreSQL looks at while rows are copied.
+    """
 
-    def read(self, size: int = -1) -> bytes:
-        """Return up to C(size) bytes, nothing at the end (psycopg2's contract of C(copy_expert))."""
-        if self._place >= len(self._chunk):
-            self._chunk, self._place = self._next_chunk(), 0
-        start, self._place = self._place, len(self._chunk) if size < 0 else self._place + size
-        return self._chunk[start : self._place]  # the whole chunk itself where that is all of it
+    stores: Stores
+    workers: Workers
+    snapshot_sha256: str
+    progress: Progress
+    enforced: frozenset[tuple[str, str]] = frozenset()
+    index_ms: int = 0
 
-    def readline(self, _size: int = -1, /) -> bytes:
-        """Not part of what COPY uses; psycopg2's contract asks for it."""
-        raise io.UnsupportedOperation("readline")
+    @property
+    def schema_name(self) -> str:
+        return self.stores.profile.schema_name
 
-    def _next_chunk(self) -> bytes:
-        lines: list[bytes] = []
-        gathered = 0
-        try:
-            for (line,) in self._cursor:
-                lines.append(line)
-                gathered += len(line)
-                if gathered >= _CHUNK_BYTES:
-                    break
-        except Exception as error:
-            self.error = error
-            raise
-        self.rows += len(lines)
-        return b"\n".join([*lines, b""]) if lines else b""
+    @property
+    def source_id(self) -> str:
+        return self.stores.profile.source_id
+
+
+def make_workers(count: int) -> Workers:
+    """Fork the processes of a load; no store may be open yet."""
+    return Workers(count, LoadWorker)
 
 
 def check_digest(path: str, expected: str | None) -> str:
@@ -106,199 +95,192 @@ def check_digest(path: str, expected: str | None) -> str:
     return found
 
 
-def begin(connection: Connection, source_id: str) -> None:
-    """Take the profile's lock, before anything is decided, and make sure that there is a journal to write into.
+def open_workers(workers: Workers, stores: Stores, params: t.Mapping[str, t.Any]) -> None:
+    """Let every process open the stores and see the same instant of the SQLite file as C(stores) does from now on.
 
     Raises:
-        LockHeld: Another session works on this profile.
-        PostgresError: The journal cannot be created.
+        SqliteError: The file is written to without a pause, so there is no such instant.
+        CutoverError: A store cannot be opened.
     """
-    try_profile_lock(connection, source_id)
-    if not _load_journal.is_installed(connection):
-        _load_journal.install(connection)
-    connection.commit()
+    path = stores.sqlite_path
+    watcher = open_readonly(path)
+    try:
+        for _try in range(_TRIES_TO_OPEN):
+            with reading(stores.source, "beginning to read"):
+                before = watcher.execute("PRAGMA data_version").fetchone()
+                stores.source.execute("ROLLBACK")
+                stores.source.execute("BEGIN")
+                stores.source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            workers.each("open", params, path)
+            if watcher.execute("PRAGMA data_version").fetchone() == before:
+                return
+    finally:
+        watcher.close()
+    raise SqliteError(
+        f"SQLite file {path} is written to without a pause",
+        "several processes can read it only while it stands still for a moment",
+        "Load from a snapshot of it (module sqlite_backup).",
+    )
 
 
-def decide(
-    source: sqlite3.Connection,
-    connection: Connection,
-    plans: t.Sequence[TablePlan],
-    schema_name: str,
-    source_id: str,
-) -> dict[str, str]:
-    """Return per table whether its rows are to be loaded, are there already, or are ours to replace.
+def load_tables(load: Load, actions: t.Mapping[str, str], taken: t.Mapping[str, Census]) -> t.Iterator[TableLoad]:
+    """Do what was decided, table by table, and yield each when it is complete; indexes and constraints at the end.
 
-    Decided by the rows themselves, not by which snapshot they came from: a run that was interrupted takes a new
-    snapshot, and loads only what is not there.
+    Args:
+        load: The load; its processes have the stores open.
+        actions: As L(_load_decision.decide) returned them, by target.
+        taken: The census of each table, by source; without findings.
 
     Raises:
-        TargetNotEmpty: A table holds rows that no load of ours accounts for. Nothing of it is touched.
-        PostgresError: The schema cannot be read.
-        SqliteError: The snapshot cannot be read.
+        CutoverError: A table could not be loaded. It is as it was; those before it are complete.
     """
-    journal = _load_journal.read(connection, schema_name)
-    actions: dict[str, str] = {}
-    strangers: list[str] = []
-    for plan in plans:
-        theirs = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
-        loaded = journal.get(plan.target)
-        found = _strangers(plan.target, theirs, loaded, schema_name)
-        strangers += found
-        if loaded is None:
-            actions[plan.target] = LOAD
-        elif not found:
-            same = _row_digest.sqlite_buckets(source, plan, source_id, 0) == theirs
-            actions[plan.target] = KEEP if same else REPLACE
-    _refuse_strangers(strangers, schema_name)
+    plans = load.stores.plan.tables
     if REPLACE in actions.values():
-        # Rows of a parent cannot be replaced under children that stay.
-        return dict.fromkeys(actions, REPLACE)
-    return actions
+        clear(load.stores.connection, plans, load.schema_name)
+    todo = [plan for plan in plans if actions[plan.target] != KEEP]
+    if load.stores.plan.cyclic or any(taken[plan.source].rows >= _ROWS_WORTH_PARKING for plan in todo):
+        _parked_objects.park(load.stores.connection, load.schema_name, [plan.target for plan in todo])
+    load.enforced = _enforced(load)
+    _refuse_cycle(load)
+    for plan in todo:
+        yield _load_table(load, plan, actions[plan.target], taken[plan.source])
+    _finish(load, [plan.target for plan in todo])
 
 
-def _strangers(table: str, held: _row_digest.Buckets, loaded: Loaded | None, schema_name: str) -> list[str]:
-    """Return, as a message, that a table holds rows which the journal does not account for."""
-    rows = _row_digest.count(held)
-    if loaded is None:
-        return [f"{schema_name}.{table} holds {rows} row(s) that nobody loaded"] if rows else []
-    if _row_digest.fingerprint(held) != loaded.digest:
-        return [f"{schema_name}.{table} holds {rows} row(s) and was changed after {loaded.rows} were loaded"]
-    return []
+def _enforced(load: Load) -> frozenset[tuple[str, str]]:
+    away = {(one.table, one.name) for one in _parked_objects.read(load.stores.connection, load.schema_name)}
+    load.stores.connection.rollback()
+    return frozenset(
+        (plan.target, key.parent[1])
+        for plan in load.stores.plan.tables
+        for key in load.stores.targets[plan.target].foreign_keys
+        if key.parent[0] == load.schema_name and (plan.target, key.name) not in away
+    )
 
 
-def _refuse_strangers(strangers: list[str], schema_name: str) -> None:
-    if strangers:
-        raise TargetNotEmpty(
-            f"Schema {schema_name} is not empty",
-            "; ".join(strangers),
-            "Nothing was loaded, and nothing of it was truncated. To keep these rows under a dated name and start "
-            "from a clean schema, run the same command with -e cutover_archive_schema=true.",
-            schema_name=schema_name,
-            tables=strangers,
+def _refuse_cycle(load: Load) -> None:
+    cyclic = load.stores.plan.cyclic
+    if any({child, parent} <= set(cyclic) and child != parent for child, parent in load.enforced):
+        raise SchemaRefused(
+            f"Tables {', '.join(cyclic)} cannot be loaded",
+            "their foreign keys form a cycle, and this role may not take them away for the load",
+            "Nothing was loaded. Load with a role that owns the tables (admin_dsn of the profile).",
         )
 
 
-def clear(connection: Connection, plans: t.Sequence[TablePlan], schema_name: str) -> None:
-    """Delete the rows that L(decide) found to be ours, children first, in one transaction.
-
-    Raises:
-        TargetNotEmpty: Rows that nobody loaded have come since, or would be deleted along with ours.
-        PostgresError: The rows cannot be deleted; all of them are still there.
-    """
-    try:
-        with postgres_errors(f"Removing an earlier load from {schema_name}"), connection.cursor() as cursor:
-            names = sql.SQL(", ").join([sql.Identifier(schema_name, plan.target) for plan in plans])
-            cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(names))
-            journal = _load_journal.read(connection, schema_name)
-            strangers = [
-                stranger
-                for plan in plans
-                for stranger in _strangers(
-                    plan.target,
-                    _row_digest.postgres_buckets(connection, plan, schema_name, 0),
-                    journal.get(plan.target),
-                    schema_name,
-                )
-            ]
-            cursor.execute(_DELETED_ALONG, {"schema": schema_name, "tables": [plan.target for plan in plans]})
-            for schema, table in cursor.fetchall():
-                cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
-                (rows,) = cursor.fetchone() or (0,)
-                if rows:
-                    strangers.append(f"{schema}.{table} holds {rows} row(s) that would be deleted or changed along")
-            _refuse_strangers(strangers, schema_name)
-            for plan in reversed(plans):
-                cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema_name, plan.target)))
-            _load_journal.forget(connection, schema_name)
-            connection.commit()
-    except BaseException:
-        roll_back(connection)
-        raise
-
-
-def load_table(
-    source: sqlite3.Connection,
-    connection: Connection,
-    plan: TablePlan,
-    schema_name: str,
-    source_id: str,
-    snapshot_sha256: str,
-    marked: bool = False,
-) -> TableLoad:
-    """Copy one table and write it into the journal, in one transaction that is committed here.
-
-    Args:
-        source: The snapshot, prepared by L(_value_kinds.prepare).
-        connection: A session that may write the tenant schema.
-        plan: The table's plan, its census clean.
-        schema_name: The tenant schema.
-        source_id: The profile.
-        snapshot_sha256: The digest of the snapshot, for the journal.
-        marked: What the census says of the marks in its texts.
-
-    Raises:
-        PostgresError: PostgreSQL refused a row; the table is as it was.
-        SqliteError: The snapshot cannot be read; the table is as it was.
-    """
+def _load_table(load: Load, plan: TablePlan, action: str, census: Census) -> TableLoad:
     started = time.monotonic()
-    where, values = tenant_filter(plan, source_id)
-    row = sqlite_csv_row(plan.source_codec, marked)
-    target = sql.Identifier(schema_name, plan.target)
-    columns = sql.SQL(", ").join([sql.Identifier(column.target) for column in plan.columns])
-    options = csv_options(plan.target_codec, marked)
-    copy = sql.SQL("COPY {} ({}) FROM STDIN {}").format(target, columns, options)
+    connection = load.stores.connection
+    what = f"Loading table {load.schema_name}.{plan.target}"
+    _discard_half_a_load(load, plan)
+    load.progress.begin("load", plan.source, census.rows)
+    # Rows that refer to each other have to come in one transaction while PostgreSQL looks at that.
+    processes = 1 if (plan.target, plan.target) in load.enforced else len(load.workers)
+    ranges = _key_ranges.cut(load.stores.source, plan, load.source_id, census.rows, processes)
+    jobs = [(plan, load.schema_name, rows, census.marked, census.widest_row) for rows in ranges]
     try:
-        with postgres_errors(f"Loading table {schema_name}.{plan.target}"), connection.cursor() as cursor:
-            with reading(source, f"reading table {plan.source}"):
-                rows = RowStream(source.execute(f"SELECT {row} FROM {quote(plan.source)} WHERE {where}", values))
-                try:
-                    cursor.copy_expert(copy, rows, size=_CHUNK_BYTES)
-                except psycopg2.Error:
-                    if rows.error is not None:
-                        raise rows.error from None
-                    raise
-            _quarantine.keep(source, connection, plan, schema_name, source_id)
-            _align_sequences(cursor, plan, schema_name)
-            buckets = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
-            held = _row_digest.count(buckets)
-            if held != rows.rows:
-                raise PostgresError(
-                    f"Loading table {schema_name}.{plan.target} failed",
-                    f"{rows.rows} row(s) were sent, the table held {held} right after: a trigger of it, or another "
-                    "session, wrote or withheld rows",
-                    "Nothing of this load was kept. Stop what writes there, and run the same command again.",
-                )
-            digest = _row_digest.fingerprint(buckets)
-            loaded = Loaded(plan.target, snapshot_sha256, rows.rows, digest)
-            _load_journal.write(connection, schema_name, source_id, loaded)
+        sent = sum(load.workers.spread("copy", jobs, load.progress.advance))
+        if sent != census.rows:
+            raise SqliteError(f"{what} failed", f"the census counted {census.rows} row(s), {sent} were read")
+        prepared: list[Prepared] = [answer for answer in load.workers.each("prepare") if answer]
+        loaded = Loaded(plan.target, load.snapshot_sha256, sent, tuple(one.transaction for one in prepared), False)
+        with postgres_errors(what):
+            _load_journal.write(connection, load.schema_name, load.source_id, loaded)
             connection.commit()
-            cursor.execute(sql.SQL("ANALYZE {}").format(target))
-            connection.commit()
-    except BaseException:
-        roll_back(connection)
+    except Exception:
+        _undo(load)
         raise
-    return TableLoad(plan.target, LOAD, rows.rows, digest, round((time.monotonic() - started) * 1000))
+    try:
+        load.workers.each("commit")
+        copied = time.monotonic()
+        with postgres_errors(what), connection.cursor() as cursor:
+            held = _load_journal.held(connection, load.schema_name, plan.target, loaded.transactions)
+            _refuse_other_rows(what, held, sent)
+            _quarantine.keep(load.stores.source, connection, plan, load.schema_name, load.source_id)
+            _align_sequences(load, cursor, plan)
+            complete = dataclasses.replace(loaded, complete=True)
+            _load_journal.write(connection, load.schema_name, load.source_id, complete)
+            connection.commit()
+    except Exception:
+        _undo(load)
+        with contextlib.suppress(PostgresError):  # otherwise the next run removes it
+            _discard_half_a_load(load, plan)
+        raise
+    load.progress.end()
+    return TableLoad(plan.target, action, sent, _ms(started, copied), _ms(started, time.monotonic()))
 
 
-def _align_sequences(cursor: t.Any, plan: TablePlan, schema_name: str) -> None:
-    # S31: a sequence left behind gives a duplicate key on the first insert. An empty table starts at its beginning.
-    target = sql.Identifier(schema_name, plan.target)
+def _undo(load: Load) -> None:
+    roll_back(load.stores.connection)
+    with contextlib.suppress(WorkerDied):  # which rolls back as well
+        load.workers.each("roll_back")
+
+
+def _discard_half_a_load(load: Load, plan: TablePlan) -> None:
+    connection = load.stores.connection
+    with postgres_errors(f"Removing half a load of {load.schema_name}.{plan.target}"):
+        half = _load_journal.read(connection, load.schema_name).get(plan.target)
+        if half is not None and not half.complete:
+            _load_journal.discard(connection, load.schema_name, half)
+        connection.commit()
+
+
+def _refuse_other_rows(what: str, held: Held, sent: int) -> None:
+    if held != (sent, sent):
+        raise PostgresError(
+            f"{what} failed",
+            f"{sent} row(s) were sent, the table held {held.rows} right after: a trigger of it, or another session, "
+            "wrote or withheld rows",
+            "Nothing of this table was kept. Stop what writes there, and run the same command again.",
+        )
+
+
+def _align_sequences(load: Load, cursor: t.Any, plan: TablePlan) -> None:
+    # S31: a sequence left behind gives a duplicate key on the first insert. An empty table starts at its beginning,
+    # unless SQLite promises (AUTOINCREMENT) that a number is never given twice.
+    target = sql.Identifier(load.schema_name, plan.target)
+    used = _highest_used(load, plan)
     for column in plan.columns:
         if column.sequence and column.kind.name in COUNTED:
-            align = "SELECT setval({}::regclass, m, true) FROM (SELECT max({}) FROM {}) AS t (m) WHERE m > 0"
+            align = (
+                "SELECT setval({}::regclass, m, true) FROM (SELECT greatest(max({}), {}) FROM {}) AS t (m) WHERE m > 0"
+            )
+            least = sql.Literal(used if (column.source,) == plan.key else None)
             name = sql.Literal(column.sequence)
-            cursor.execute(sql.SQL(align).format(name, sql.Identifier(column.target), target))
+            cursor.execute(sql.SQL(align).format(name, sql.Identifier(column.target), least, target))
 
 
-# Tables outside the load whose foreign keys would delete or change their rows along with ours.
-_DELETED_ALONG = """
-SELECT DISTINCT cn.nspname, c.relname
-  FROM pg_constraint k
-  JOIN pg_class p ON p.oid = k.confrelid
-  JOIN pg_namespace pn ON pn.oid = p.relnamespace
-  JOIN pg_class c ON c.oid = k.conrelid
-  JOIN pg_namespace cn ON cn.oid = c.relnamespace
- WHERE k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd')
-   AND pn.nspname = %(schema)s AND p.relname = ANY (%(tables)s)
-   AND NOT (cn.nspname = %(schema)s AND c.relname = ANY (%(tables)s))
-"""
+def _highest_used(load: Load, plan: TablePlan) -> int | None:
+    source = load.stores.source
+    with reading(source, "reading the numbers given by AUTOINCREMENT"):
+        if not source.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
+            return None
+        row = source.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (plan.source,)).fetchone()
+    return row[0] if row and isinstance(row[0], int) else None
+
+
+def _finish(load: Load, tables: t.Sequence[str]) -> None:
+    """Build what was taken away, by this load or by one that was killed, and let PostgreSQL look at the new rows."""
+    started = time.monotonic()
+    connection = load.stores.connection
+    away = _parked_objects.read(connection, load.schema_name)
+    indexes = _parked_objects.missing_indexes(connection, load.schema_name, away)
+    load.progress.begin("index", load.schema_name, len(away))
+    load.workers.spread("execute", [(f"Building {one}", one.definition) for one in indexes], lambda _said: None)
+    for one in away:
+        _parked_objects.put_back(connection, load.schema_name, one)
+        load.progress.advance(1)
+    load.progress.end()
+    load.index_ms = _ms(started, time.monotonic())
+    jobs = [
+        (
+            f"Analyzing table {table}",
+            sql.SQL("ANALYZE {}").format(sql.Identifier(load.schema_name, table)).as_string(connection),
+        )
+        for table in tables
+    ]
+    load.workers.spread("execute", jobs, lambda _said: None)
+
+
+def _ms(start: float, end: float) -> int:
+    return round((end - start) * 1000)

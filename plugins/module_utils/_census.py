@@ -15,39 +15,21 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ._census_relations import duplicates, orphans
 from ._errors import DataRefused
+from ._finding import Finding, first_keys
 from ._sqlite_store import quote, reading
-from ._value_kinds import problems_of, suspicions_of
+from ._value_kind import problems_of, suspicions_of
 
 if t.TYPE_CHECKING:
     import sqlite3
 
     from ._planned_table import ColumnPlan, TablePlan
-    from ._value_kinds import Problem
+    from ._value_kind import Problem
 
-NAMED_KEYS = 20
-_SHOWN_CHARACTERS = 100
 _CONDITIONS_AT_ONCE = 1000  # SQLite returns at most 2000 columns
 _TEXTS_AT_ONCE = 100  # a function of SQLite takes at most 127 arguments
 _FAULTY = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """Values of one column that cannot travel: how many rows, the first of their keys, the class of their policy."""
-
-    table: str
-    column: str
-    problem: str
-    rows: int
-    first_keys: tuple[str, ...]
-    problem_class: str
-
-    def __str__(self) -> str:
-        more = ", …" if self.rows > len(self.first_keys) else ""
-        return (
-            f"{self.table}.{self.column}: {self.problem} in {self.rows} row(s), key {', '.join(self.first_keys)}{more}"
-        )
 
 
 class Census(t.NamedTuple):
@@ -56,6 +38,7 @@ class Census(t.NamedTuple):
     rows: int
     findings: list[Finding]
     marked: bool
+    widest_row: int = 0
 
 
 def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> Census:
@@ -88,12 +71,12 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
             found = connection.execute(f"SELECT {counts} FROM {quote(plan.source)} WHERE {where}", values).fetchone()
             for (column, problem), number in zip(some, found):
                 if number:
-                    keys = _first_keys(connection, plan, f"({where}) AND {problem.condition}", values)
+                    keys = first_keys(connection, plan, f"({where}) AND {problem.condition}", values)
                     findings.append(
                         Finding(plan.source, column.source, problem.text, number, keys, problem.problem_class)
                     )
-        findings += _duplicates(connection, plan, where, values)
-        findings += _orphans(connection, plan, where, values)
+        findings += duplicates(connection, plan, where, values)
+        findings += orphans(connection, plan, where, values)
     return Census(rows, findings, not any(faults))
 
 
@@ -166,83 +149,3 @@ def _problems(column: ColumnPlan, glanced: bool) -> list[Problem]:
         for problem in found
         if problem.glanced is glanced
     ]
-
-
-def _first_keys(
-    connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]
-) -> tuple[str, ...]:
-    shown = plan.key or ("rowid",)
-    columns = ", ".join(quote(name) for name in shown)
-    rows = connection.execute(
-        f"SELECT {columns} FROM {quote(plan.source)} WHERE {where} ORDER BY {columns} LIMIT {NAMED_KEYS}",
-        values,
-    )
-    return tuple(show_key(shown, row) for row in rows)
-
-
-def show_key(names: t.Sequence[str], fields: t.Sequence[t.Any]) -> str:
-    """Return a key for an operator: C((source_id=assets_1, id=42))."""
-    texts = [field.decode(errors="backslashreplace") if isinstance(field, bytes) else str(field) for field in fields]
-    texts = [text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…" for text in texts]
-    return "(" + ", ".join(f"{name}={text}" for name, text in zip(names, texts)) + ")"
-
-
-def _duplicates(connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]) -> list[Finding]:
-    guaranteed = [set(columns) for columns in plan.source_uniques if columns]
-    findings = []
-    for unique in plan.uniques:
-        if any(columns <= set(unique) for columns in guaranteed):
-            continue
-        columns = ", ".join(f"{quote(name)} COLLATE BINARY" for name in unique)
-        present = " AND ".join(f"{quote(name)} IS NOT NULL" for name in unique)
-        grouped = (
-            f"SELECT {columns}, count(*) FROM {quote(plan.source)} WHERE ({where}) AND {present}"
-            f" GROUP BY {columns} HAVING count(*) > 1"
-        )
-        rows = connection.execute(f"{grouped} ORDER BY {columns}", values).fetchall()
-        if rows:
-            keys = tuple(show_key(unique, row[:-1]) for row in rows[:NAMED_KEYS])
-            findings.append(
-                Finding(
-                    plan.source,
-                    ", ".join(unique),
-                    "duplicates of a unique key",
-                    sum(row[-1] for row in rows),
-                    keys,
-                    "duplicate_key",
-                )
-            )
-    return findings
-
-
-def _orphans(connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]) -> list[Finding]:
-    findings = []
-    for reference in plan.references:
-        child = quote(plan.source)
-        join = " AND ".join(
-            f"parent.{quote(theirs)} = {child}.{quote(ours)} COLLATE BINARY"
-            for ours, theirs in zip(reference.columns, reference.parent_columns)
-        )
-        own_values = values
-        if plan.tenant_column is not None:
-            # Another profile's row is no parent: it does not travel into this schema.
-            join += f" AND parent.{quote(plan.tenant_column)} = ?"
-            own_values = (*values, *values)
-        present = " AND ".join(f"{child}.{quote(name)} IS NOT NULL" for name in reference.columns)
-        orphaned = (
-            f"({where}) AND {present} AND NOT EXISTS (SELECT 1 FROM {quote(reference.parent)} AS parent WHERE {join})"
-        )
-        (number,) = connection.execute(f"SELECT count(*) FROM {child} WHERE {orphaned}", own_values).fetchone()
-        if number:
-            keys = _first_keys(connection, plan, orphaned, own_values)
-            findings.append(
-                Finding(
-                    plan.source,
-                    ", ".join(reference.columns),
-                    f"no parent row in {reference.parent}",
-                    number,
-                    keys,
-                    "orphan",
-                )
-            )
-    return findings

@@ -4,10 +4,12 @@
 
 # Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What this collection loaded, written in the transaction that loaded it.
+"""What this collection loaded, and how to tell its rows from anybody else's.
 
-The journal is what makes a load resumable table by table, and what tells rows of ours from rows that nobody
-accounts for: only the former may ever be replaced.
+Several sessions load one table, so no single transaction can be all or nothing. Instead the journal names the
+transactions before the first of them commits, and marks the table complete once all have: rows of a table that is not
+complete are half a load of ours, which the next run removes. PostgreSQL keeps the transaction that wrote a row
+(C(xmin)), so any row that an update or somebody else has written since shows.
 """
 
 from __future__ import annotations
@@ -22,31 +24,49 @@ from ._psycopg2 import sql
 if t.TYPE_CHECKING:
     from ._psycopg2 import Connection
 
-_TABLE = f"{BOOKKEEPING_SCHEMA}.load"
+_LOAD_TABLE = f"{BOOKKEEPING_SCHEMA}.load"
 QUARANTINE_TABLE = f"{BOOKKEEPING_SCHEMA}.quarantine"
+PARKED_TABLE = f"{BOOKKEEPING_SCHEMA}.parked"
+_COLUMNS = {
+    _LOAD_TABLE: "schema_name text, table_name text, source_id text NOT NULL, snapshot_sha256 text NOT NULL,"
+    " rows bigint NOT NULL, transactions bigint[] NOT NULL, complete boolean NOT NULL,"
+    " loaded_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (schema_name, table_name)",
+    QUARANTINE_TABLE: "schema_name text NOT NULL, table_name text NOT NULL, source_id text NOT NULL,"
+    " problem_class text NOT NULL, column_name text NOT NULL, row_key text NOT NULL, row_data text NOT NULL,"
+    " set_aside_at timestamptz NOT NULL DEFAULT now()",
+    PARKED_TABLE: "schema_name text, table_name text NOT NULL, name text, kind text NOT NULL, definition text NOT NULL,"
+    " attached_as text, remark text, columns text[], parent text[], parent_columns text[],"
+    " parked_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (schema_name, table_name, name)",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """One loaded table: from which snapshot, and the digest of the rows as PostgreSQL held them right after."""
+    """One loaded table: from which snapshot, how many rows, by which transactions (32 bits, as C(xmin) has them)."""
 
     table: str
     snapshot_sha256: str
     rows: int
-    digest: str
+    transactions: tuple[int, ...]
+    complete: bool
+
+
+class Held(t.NamedTuple):
+    """The rows that a table holds, and how many of them the transactions of a load have written."""
+
+    rows: int
+    ours: int
 
 
 def is_installed(connection: Connection) -> bool:
     """Return whether the journal exists in this database."""
-    return (
-        schema_exists(connection, BOOKKEEPING_SCHEMA)
-        and relation_exists(connection, _TABLE)
-        and relation_exists(connection, QUARANTINE_TABLE)
+    return schema_exists(connection, BOOKKEEPING_SCHEMA) and all(
+        relation_exists(connection, table) for table in _COLUMNS
     )
 
 
 def install(connection: Connection) -> None:
-    """Create the bookkeeping schema and its table; nothing happens where they exist. The caller commits.
+    """Create the bookkeeping schema and its tables; nothing happens where they exist. The caller commits.
 
     Raises:
         PostgresError: The role may not create a schema in this database.
@@ -55,22 +75,10 @@ def install(connection: Connection) -> None:
         postgres_errors(f"Creating the bookkeeping schema {BOOKKEEPING_SCHEMA}"),
         connection.cursor() as cursor,
     ):
-        schema = sql.Identifier(BOOKKEEPING_SCHEMA)
-        cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
-        cursor.execute(
-            sql.SQL(
-                "CREATE TABLE IF NOT EXISTS {}.load (schema_name text, table_name text, source_id text NOT NULL,"
-                " snapshot_sha256 text NOT NULL, rows bigint NOT NULL, digest text NOT NULL,"
-                " loaded_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (schema_name, table_name))"
-            ).format(schema)
-        )
-        cursor.execute(
-            sql.SQL(
-                "CREATE TABLE IF NOT EXISTS {}.quarantine (schema_name text NOT NULL, table_name text NOT NULL,"
-                " source_id text NOT NULL, problem_class text NOT NULL, column_name text NOT NULL,"
-                " row_key text NOT NULL, row_data text NOT NULL, set_aside_at timestamptz NOT NULL DEFAULT now())"
-            ).format(schema)
-        )
+        cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(BOOKKEEPING_SCHEMA)))
+        for table, columns in _COLUMNS.items():
+            create = sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(identifier(table), sql.SQL(columns))
+            cursor.execute(create)
 
 
 def read(connection: Connection, schema_name: str) -> dict[str, Loaded]:
@@ -79,30 +87,72 @@ def read(connection: Connection, schema_name: str) -> dict[str, Loaded]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            sql.SQL("SELECT table_name, snapshot_sha256, rows, digest FROM {}.load WHERE schema_name = %s").format(
-                sql.Identifier(BOOKKEEPING_SCHEMA)
-            ),
+            sql.SQL(
+                "SELECT table_name, snapshot_sha256, rows, transactions, complete FROM {} WHERE schema_name = %s"
+            ).format(identifier(_LOAD_TABLE)),
             (schema_name,),
         )
-        return {row[0]: Loaded(*row) for row in cursor.fetchall()}
+        return {
+            table: Loaded(table, sha256, rows, tuple(transactions), complete)
+            for table, sha256, rows, transactions, complete in cursor.fetchall()
+        }
 
 
 def write(connection: Connection, schema_name: str, source_id: str, loaded: Loaded) -> None:
-    """Record one loaded table, inside the transaction that loaded it."""
+    """Record one table, in place of what was recorded of it before. The caller commits."""
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL(
-                "INSERT INTO {}.load (schema_name, table_name, source_id, snapshot_sha256, rows, digest)"
-                " VALUES (%s, %s, %s, %s, %s, %s)"
-            ).format(sql.Identifier(BOOKKEEPING_SCHEMA)),
-            (schema_name, loaded.table, source_id, loaded.snapshot_sha256, loaded.rows, loaded.digest),
+                "INSERT INTO {} (schema_name, table_name, source_id, snapshot_sha256, rows, transactions, complete)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (schema_name, table_name) DO UPDATE SET"
+                " (source_id, snapshot_sha256, rows, transactions, complete, loaded_at) = (excluded.source_id,"
+                " excluded.snapshot_sha256, excluded.rows, excluded.transactions, excluded.complete, now())"
+            ).format(identifier(_LOAD_TABLE)),
+            (
+                schema_name,
+                loaded.table,
+                source_id,
+                loaded.snapshot_sha256,
+                loaded.rows,
+                list(loaded.transactions),
+                loaded.complete,
+            ),
         )
 
 
-def forget(connection: Connection, schema_name: str) -> None:
-    """Drop the entries of a schema: its rows are gone, or the schema has been moved aside. The caller commits."""
+def forget(connection: Connection, schema_name: str, table: str | None = None) -> None:
+    """Drop the entries of a table, or those of a schema that has been moved aside or emptied. The caller commits."""
     if not is_installed(connection):
         return
     with connection.cursor() as cursor:
-        for table in (_TABLE, QUARANTINE_TABLE):
-            cursor.execute(sql.SQL("DELETE FROM {} WHERE schema_name = %s").format(identifier(table)), (schema_name,))
+        for name in (_LOAD_TABLE, QUARANTINE_TABLE):
+            cursor.execute(
+                sql.SQL("DELETE FROM {} WHERE schema_name = %s AND table_name = coalesce(%s, table_name)").format(
+                    identifier(name)
+                ),
+                (schema_name, table),
+            )
+
+
+def held(connection: Connection, schema_name: str, table: str, transactions: t.Iterable[int]) -> Held:
+    """Return the rows that a table holds, and how many of them these transactions have written."""
+    ours = "{" + ",".join(map(str, transactions)) + "}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("SELECT count(*), count(*) FILTER (WHERE xmin = ANY ({}::xid[])) FROM {}").format(
+                sql.Literal(ours), sql.Identifier(schema_name, table)
+            )
+        )
+        return Held(*(cursor.fetchone() or (0, 0)))
+
+
+def discard(connection: Connection, schema_name: str, loaded: Loaded) -> None:
+    """Delete what is there of half a load, and its entry. The caller commits."""
+    ours = "{" + ",".join(map(str, loaded.transactions)) + "}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE xmin = ANY ({}::xid[])").format(
+                sql.Identifier(schema_name, loaded.table), sql.Literal(ours)
+            )
+        )
+    forget(connection, schema_name, loaded.table)

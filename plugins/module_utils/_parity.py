@@ -19,7 +19,7 @@ from ._census import tenant_filter
 from ._parity_drill import Difference, Drill, drill
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
-from ._row_digest import bucket_mask, count, differing, postgres_buckets, sqlite_buckets
+from ._row_digest import both_buckets, bucket_mask, count, differing
 from ._sqlite_store import quote, reading
 from ._verdict import FAILED, NOT_VERIFIED, PASSED, Check
 
@@ -105,12 +105,12 @@ def compare_table(
     plan = plan.with_compared()
     if mode == "keys":
         plan = dataclasses.replace(plan, columns=tuple(plan.columns[place] for place in plan.key_places))
-    sides = sqlite_buckets(source, plan, source_id, 0), postgres_buckets(connection, plan, schema_name, 0)
+    sides = both_buckets(source, connection, plan, schema_name, source_id, 0)
     found = Drill()
     if differing(*sides):
         mask = bucket_mask(max(map(count, sides)))
         if mask:
-            sides = sqlite_buckets(source, plan, source_id, mask), postgres_buckets(connection, plan, schema_name, mask)
+            sides = both_buckets(source, connection, plan, schema_name, source_id, mask)
         found = drill(source, connection, plan, schema_name, source_id, mask, sides)
     ours, theirs = map(count, sides)
     return TableParity(

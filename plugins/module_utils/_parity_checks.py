@@ -15,7 +15,8 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ._census import NAMED_KEYS, show_key, tenant_filter
+from ._census import tenant_filter
+from ._finding import NAMED_KEYS, show_key
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
 from ._row_codec import postgres_row, sqlite_csv_field, sqlite_row

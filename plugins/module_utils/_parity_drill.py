@@ -6,21 +6,21 @@
 
 """Name the rows that differ, once a table is known to differ: a few buckets, and of their rows only keys and digests.
 
-Memory does not depend on how large a table or a value is: at most L(_ROWS_LOOKED_INTO) rows or so are held, each as the
-text of its key and its digest, and the values of the first named rows as digests.
+Memory does not depend on how large a table or a value is: at most L(_ROWS_LOOKED_INTO) different rows or so are held,
+each as its key (a long one as its digest) and its digest, and the values of the first named rows as digests.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
+import itertools
 import typing as t
 
-from ._census import NAMED_KEYS, show_key
+from ._finding import NAMED_KEYS, show_key
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
-from ._row_codec import parse_row, postgres_row, row_digest
+from ._row_codec import Field, parse_row, postgres_row, row_digest
 from ._row_digest import (
     Buckets,
     bucket_of,
@@ -39,9 +39,10 @@ if t.TYPE_CHECKING:
 # A wrecked table differs everywhere; looking into so many rows names enough of it.
 _ROWS_LOOKED_INTO = 32768
 _SHOWN_OCTETS = 40
+_LONGEST_KEY_HELD = 256
+_LONG_KEY = b"\0"  # no canonical text begins with it
 
-Rows = t.Counter[tuple[bytes, bytes]]  # the text of the key, and the digest of the row
-Fields = tuple["bytes | None", ...]
+Rows = t.Counter[tuple[bytes, bytes]]  # the key as it is held, and the digest of the row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,30 +97,42 @@ def drill(
         return Drill()
     wanted = frozenset(chosen)
     ours: Rows = collections.Counter(
-        (key, row_digest(row))
+        (_held(key), row_digest(row))
         for row, key in sqlite_rows(source, plan, source_id, with_key=True)
         if bucket_of(row_digest(key), mask) in wanted
     )
     theirs = _postgres_rows(connection, plan, schema_name, mask, chosen)
     kinds = _pair(plan, ours - theirs, theirs - ours)
-    first = [(kind, key) for kind in ("missing", "extra", "different") for key in kinds[kind]][:NAMED_KEYS]
+    all_of_them = ((kind, key) for kind, keys in kinds.items() for key in _in_order(keys))
+    first = list(itertools.islice(all_of_them, NAMED_KEYS))
     named = _name(source, connection, plan, schema_name, source_id, first)
     return Drill(
-        len(kinds["missing"]),
-        len(kinds["extra"]),
-        len(kinds["different"]),
+        sum(kinds["missing"].values()),
+        sum(kinds["extra"].values()),
+        sum(kinds["different"].values()),
         len(chosen) == len(numbers),
         tuple(named),
     )
+
+
+def _held(key: bytes) -> bytes:
+    return key if len(key) <= _LONGEST_KEY_HELD else _LONG_KEY + row_digest(key)
+
+
+def _postgres_held(plan: TablePlan) -> sql.Composable:
+    return sql.SQL(
+        "CASE WHEN octet_length(key) <= {} THEN textsend(key) ELSE {}::bytea || sha256(textsend(key)) END"
+    ).format(sql.Literal(_LONGEST_KEY_HELD), sql.Literal(_LONG_KEY))
 
 
 def _postgres_rows(
     connection: Connection, plan: TablePlan, schema_name: str, mask: int, numbers: t.Sequence[int]
 ) -> Rows:
     statement = sql.SQL(
-        "SELECT textsend(key), d FROM (SELECT {key} AS key, {digest} AS k, sha256(textsend({row})) AS d FROM {table}"
-        " OFFSET 0) AS digested WHERE {bucket} = ANY ({numbers})"
+        "SELECT {held}, d, count(*) FROM (SELECT {key} AS key, {digest} AS k, sha256(textsend({row})) AS d FROM {table}"
+        " OFFSET 0) AS digested WHERE {bucket} = ANY ({numbers}) GROUP BY 1, 2"
     ).format(
+        held=_postgres_held(plan),
         key=postgres_row(plan.target_key_codec),
         digest=postgres_key_digest(plan),
         row=postgres_row(plan.target_codec),
@@ -129,21 +142,26 @@ def _postgres_rows(
     )
     with postgres_errors(f"Reading table {plan.target}"), connection.cursor() as cursor:
         cursor.execute(statement)
-        return collections.Counter((bytes(key), bytes(digest)) for key, digest in cursor)
+        return collections.Counter({(bytes(key), bytes(digest)): rows for key, digest, rows in cursor})
 
 
-def _pair(plan: TablePlan, ours: Rows, theirs: Rows) -> dict[str, list[bytes]]:
+def _pair(plan: TablePlan, ours: Rows, theirs: Rows) -> dict[str, t.Counter[bytes]]:
     """Return the keys of what is missing, extra and different; rows without a key can only be missing or extra."""
-    kinds: dict[str, list[bytes]] = {"missing": [], "extra": [], "different": []}
-    left = collections.Counter(key for key, _digest in theirs.elements())
-    for key, _digest in sorted(ours.elements()):
-        if plan.key and left[key]:
-            left[key] -= 1
-            kinds["different"].append(key)
-        else:
-            kinds["missing"].append(key)
-    kinds["extra"] = sorted(left.elements())
-    return kinds
+    missing, extra = _by_key(ours), _by_key(theirs)
+    different = missing & extra if plan.key else collections.Counter()
+    return {"missing": missing - different, "extra": extra - different, "different": different}
+
+
+def _by_key(rows: Rows) -> t.Counter[bytes]:
+    found: t.Counter[bytes] = collections.Counter()
+    for (key, _digest), number in rows.items():
+        found[key] += number
+    return found
+
+
+def _in_order(keys: t.Counter[bytes]) -> t.Iterator[bytes]:
+    for key in sorted(keys):
+        yield from itertools.repeat(key, keys[key])
 
 
 def _name(
@@ -154,29 +172,49 @@ def _name(
     source_id: str,
     first: t.Sequence[tuple[str, bytes]],
 ) -> list[Difference]:
+    """Return the differences by key and column, reading both stores again for what was held as a digest only."""
     changed = {key for kind, key in first if kind == "different"}
+    shortened = {key for _kind, key in first if key.startswith(_LONG_KEY)}
+    texts: dict[bytes, bytes] = {}
     columns: dict[bytes, tuple[str, ...]] = {}
-    if changed:
-        ours: dict[bytes, Fields] = {
-            key: _digests(row) for row, key in sqlite_rows(source, plan, source_id, with_key=True) if key in changed
-        }
-        statement = sql.SQL(
-            "SELECT textsend(key), textsend(r) FROM (SELECT {} AS key, {} AS r FROM {}) AS found"
-        ).format(
-            postgres_row(plan.target_key_codec),
-            postgres_row(plan.target_codec),
-            sql.Identifier(schema_name, plan.target),
-        ) + sql.SQL(" WHERE key = ANY ({})").format(sql.Literal([key.decode() for key in sorted(changed)]))
-        with postgres_errors(f"Reading table {plan.target}"), connection.cursor() as cursor:
-            cursor.execute(statement)
-            for key, row in cursor:
-                pairs = zip(plan.columns, ours[bytes(key)], _digests(bytes(row)))
-                columns[bytes(key)] = tuple(column.source for column, mine, other in pairs if mine != other)
-    return [Difference(plan.source, kind, _show(plan, key), columns.get(key, ())) for kind, key in first]
+    if changed or shortened:
+        ours: dict[bytes, tuple[Field, ...]] = {}
+        for row, key in sqlite_rows(source, plan, source_id, with_key=True):
+            held = _held(key)
+            if held in changed:
+                ours[held] = parse_row(row)
+            if held in shortened:
+                texts[held] = key
+        for held, key, row in _postgres_named(connection, plan, schema_name, changed | shortened):
+            texts[held] = key
+            if held in changed:
+                pairs = zip(plan.columns, ours[held], parse_row(row))
+                columns[held] = tuple(column.source for column, mine, other in pairs if mine != other)
+    return [
+        Difference(plan.source, kind, _show(plan, texts.get(key, key)), columns.get(key, ())) for kind, key in first
+    ]
 
 
-def _digests(row: bytes) -> Fields:
-    return tuple(None if field is None else hashlib.sha256(field).digest() for field in parse_row(row))
+def _postgres_named(
+    connection: Connection, plan: TablePlan, schema_name: str, keys: t.Collection[bytes]
+) -> t.Iterator[tuple[bytes, ...]]:
+    """Iterate over the key as it is held, the key and the row of the keys that are to be named."""
+    # Each once: a table without a key may hold a row any number of times.
+    statement = sql.SQL(
+        "SELECT DISTINCT held, textsend(key), textsend(r) FROM (SELECT {held} AS held, key, r"
+        " FROM (SELECT {key} AS key, {row} AS r FROM {table} OFFSET 0) AS texts OFFSET 0) AS found"
+        " WHERE held = ANY ({keys})"
+    ).format(
+        held=_postgres_held(plan),
+        key=postgres_row(plan.target_key_codec),
+        row=postgres_row(plan.target_codec),
+        table=sql.Identifier(schema_name, plan.target),
+        keys=sql.Literal(sorted(keys)),
+    )
+    with postgres_errors(f"Reading table {plan.target}"), connection.cursor() as cursor:
+        cursor.execute(statement)
+        for row in cursor:
+            yield tuple(map(bytes, row))
 
 
 def _show(plan: TablePlan, key: bytes) -> str:
@@ -184,4 +222,5 @@ def _show(plan: TablePlan, key: bytes) -> str:
     if plan.key:
         return show_key(plan.key, fields)
     names = [column.source for column in plan.columns]
-    return show_key(names, [field[:_SHOWN_OCTETS] if field else field for field in fields]) + ", a row without a key"
+    shown = [field[:_SHOWN_OCTETS] if isinstance(field, bytes) else field for field in fields]
+    return show_key(names, shown) + ", a row without a key"

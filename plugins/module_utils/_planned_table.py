@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ._value_kinds import Kind
+    from ._value_kind import Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +30,18 @@ class ColumnPlan:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """A foreign key that the target enforces, by the SQLite names, and the parent by its names there."""
+    """A foreign key that the target enforces, by the SQLite names, and the parent by its names there.
+
+    C(parent_set_aside) are the SQLite conditions of parents that stay behind.
+    """
 
     columns: tuple[str, ...]
     parent: str
     parent_columns: tuple[str, ...]
     parent_target: str
     parent_target_columns: tuple[str, ...]
+    parent_kinds: tuple[Kind, ...] = ()
+    parent_set_aside: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +59,8 @@ class TablePlan:
     """One table on its way.
 
     C(key) names the identifying columns on the SQLite side; empty when there are none. C(row_name) is a name of the
-    rowid there that no column hides; None where there is no rowid. C(compare_only) are columns that both stores
+    rowid there that no column hides; None where there is no rowid. C(stored_by) are the columns by which SQLite stores
+    a table WITHOUT ROWID, empty for any other. C(compare_only) are columns that both stores
     generate: they do not travel, but are compared.
     """
 
@@ -68,6 +74,7 @@ class TablePlan:
     references: tuple[Reference, ...]
     set_aside: tuple[SetAside, ...] = ()
     row_name: str | None = None
+    stored_by: tuple[str, ...] = ()
     compare_only: tuple[ColumnPlan, ...] = ()
 
     def with_compared(self) -> TablePlan:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ._census import NAMED_KEYS, show_key, whole_filter
+from ._census import whole_filter
+from ._finding import NAMED_KEYS, show_key
 from ._load_journal import QUARANTINE_TABLE, is_installed
 from ._postgres_store import identifier, postgres_errors, relation_exists
 from ._psycopg2 import sql

@@ -12,6 +12,9 @@ octets), C(#<octets>) for a text, and C(~) for NULL. So two rows have the same t
 (the text can be read back, see L(parse_row)), and a plain digest of it stands for the row. Both texts are made inside
 the databases, in C, with one call per row; Python only moves and hashes them.
 
+Of a text or blob of more than 1024 octets there is only C(<octets>:<SHA-256>), in the head (of a text after C(#)): a
+row of large values has a small text, and two such values are told apart by what proves the whole row anyway.
+
 The same file says how a value travels: one CSV field for C(COPY ... FROM STDIN), also made inside SQLite.
 """
 
@@ -22,9 +25,10 @@ import typing as t
 
 from ._psycopg2 import sql
 from ._sqlite_store import quote
+from ._value_kind import INLINE_OCTETS
 
 if t.TYPE_CHECKING:
-    from ._value_kinds import Kind
+    from ._value_kind import Kind
 
 NULL_ITEM = b"~"
 NULL_TEXT = b"#~"
@@ -101,13 +105,20 @@ def sqlite_row(columns: t.Sequence[tuple[str, Kind]]) -> str:
     """Return the SQLite expression of the canonical row."""
     formats = ["#%s" if kind.is_text else "%s" for _name, kind in columns]
     head = _printf(formats, [_sqlite_item(name, kind) for name, kind in columns], ";", "|")
-    texts = [_unless_null(name, kind, kind.sqlite_text, "''") for name, kind in columns if kind.is_text]
-    return _concatenate([head, *texts])
+    return _concatenate([head, *(_sqlite_content(name, kind) for name, kind in columns if kind.is_text)])
 
 
 def _sqlite_item(name: str, kind: Kind) -> str:
-    item = f"length(CAST({kind.sqlite_text} AS BLOB))" if kind.is_text else kind.sqlite_text
+    item = kind.sqlite_text
+    if kind.is_text:
+        octets = f"CAST({item} AS BLOB)"
+        item = f"CASE WHEN length({octets}) > {INLINE_OCTETS} THEN pgc_long({octets}) ELSE length({octets}) END"
     return _unless_null(name, kind, item, "'~'")
+
+
+def _sqlite_content(name: str, kind: Kind) -> str:
+    text = kind.sqlite_text.replace("{x}", quote(name))
+    return f"CASE WHEN length(CAST({text} AS BLOB)) <= {INLINE_OCTETS} THEN {text} ELSE '' END"
 
 
 def _unless_null(name: str, kind: Kind, template: str, null: str) -> str:
@@ -122,21 +133,25 @@ def postgres_row(columns: t.Sequence[tuple[str, Kind]]) -> sql.Composable:
     """Return the PostgreSQL expression of the canonical row (of type text)."""
     items: list[sql.Composable] = []
     for number, (name, kind) in enumerate(columns):
-        text = sql.SQL(kind.postgres_text.replace("{x}", "{}")).format(sql.Identifier(name))
-        separator = ";" if number else ""
-        item = "{}, coalesce({}, '~')"
-        if kind.is_text:
-            separator += "#"
-            item = "{}, coalesce(octet_length({})::text, '~')"
-        items.append(sql.SQL(item).format(sql.Literal(separator), text))
+        separator = (";" if number else "") + ("#" if kind.is_text else "")
+        item = _POSTGRES_TEXT if kind.is_text else "coalesce({x}, '~')"
+        items += [sql.Literal(separator), _postgres(item, name, kind)]
     items.append(sql.SQL("'|'"))
     # concat() takes NULL for an empty text.
-    items += [
-        sql.SQL(kind.postgres_text.replace("{x}", "{}")).format(sql.Identifier(name))
-        for name, kind in columns
-        if kind.is_text
-    ]
+    items += [_postgres(_POSTGRES_CONTENT, name, kind) for name, kind in columns if kind.is_text]
     return _concat(items)
+
+
+_POSTGRES_TEXT = (
+    f"CASE WHEN octet_length({{x}}) > {INLINE_OCTETS}"
+    " THEN octet_length({x})||':'||encode(sha256(textsend({x})),'hex') ELSE coalesce(octet_length({x})::text, '~') END"
+)
+_POSTGRES_CONTENT = f"CASE WHEN octet_length({{x}}) <= {INLINE_OCTETS} THEN {{x}} END"
+
+
+def _postgres(template: str, name: str, kind: Kind) -> sql.Composable:
+    expression = template.replace("{x}", kind.postgres_text)
+    return sql.SQL(expression.replace("{x}", "{0}")).format(sql.Identifier(name))
 
 
 def _concat(items: t.Sequence[sql.Composable]) -> sql.Composable:
@@ -152,7 +167,20 @@ def row_digest(row: bytes) -> bytes:
     return hashlib.sha256(row).digest()
 
 
-def parse_row(row: bytes) -> tuple[bytes | None, ...]:
+class LongText(t.NamedTuple):
+    """A text of which the canonical row holds only C(<octets>:<SHA-256>)."""
+
+    token: bytes
+
+    def __str__(self) -> str:
+        octets, digest = self.token.decode().split(":")
+        return f"{octets} octets with SHA-256 {digest[:16]}…"
+
+
+Field = t.Union[bytes, LongText, None]
+
+
+def parse_row(row: bytes) -> tuple[Field, ...]:
     """Return the fields of a canonical row (None for NULL): the proof that the codec loses nothing.
 
     Raises:
@@ -161,11 +189,13 @@ def parse_row(row: bytes) -> tuple[bytes | None, ...]:
     head, end_of_head, texts = row.partition(b"|")
     if not end_of_head:
         raise ValueError("the head has no end")
-    fields: list[bytes | None] = []
+    fields: list[Field] = []
     place = 0
     for item in head.split(b";"):
         if item in (NULL_ITEM, NULL_TEXT):
             fields.append(None)
+        elif item.startswith(b"#") and b":" in item:
+            fields.append(LongText(item[1:]))
         elif item.startswith(b"#"):
             end = place + int(item[1:])
             if not place <= end <= len(texts):

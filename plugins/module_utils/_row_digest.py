@@ -14,7 +14,9 @@ hashes on its own side and sends only the buckets.
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
+import itertools
 import struct
 import typing as t
 
@@ -40,6 +42,7 @@ _SUMS = ", ".join(
 )
 _MOST_BUCKETS = 65536
 _ROWS_PER_BUCKET = 500
+_DIGESTS_AT_ONCE = 1000
 
 
 def bucket_mask(rows: int) -> int:
@@ -53,26 +56,53 @@ def bucket_of(digest: bytes, mask: int) -> int:
     return (digest[0] << 8 | digest[1]) & mask
 
 
+def both_buckets(
+    source: sqlite3.Connection, connection: Connection, plan: TablePlan, schema_name: str, source_id: str, mask: int
+) -> tuple[Buckets, Buckets]:
+    """Return the buckets of both stores, SQLite's first, for the time of the slower one.
+
+    PostgreSQL hashes in its own process; here a thread waits for it while this one hashes SQLite's rows.
+
+    Raises:
+        SqliteError: The file cannot be read.
+        PostgresError: The table cannot be read.
+    """
+    with concurrent.futures.ThreadPoolExecutor(1) as waiting:
+        theirs = waiting.submit(postgres_buckets, connection, plan, schema_name, mask)
+        try:
+            ours = sqlite_buckets(source, plan, source_id, mask)
+        except BaseException:
+            connection.cancel()
+            raise
+        return ours, theirs.result()
+
+
 def sqlite_buckets(connection: sqlite3.Connection, plan: TablePlan, source_id: str, mask: int) -> Buckets:
     """Return the buckets of one profile's rows in SQLite; the connection comes from L(_value_kinds.prepare).
 
     Raises:
         SqliteError: The file cannot be read.
     """
+    if not mask:
+        total = _sum(row_digest(row) for (row,) in sqlite_rows(connection, plan, source_id))
+        return {0: total} if total[0] else {}
     buckets: dict[int, list[int]] = {}
-    unpack = _WORDS.unpack_from
-    rows = sqlite_rows(connection, plan, source_id, with_key=True) if mask else sqlite_rows(connection, plan, source_id)
-    for row, *key in rows:
-        digest = row_digest(row)
-        one, two, three, four = unpack(digest)
-        number = bucket_of(row_digest(key[0]) if key else digest, mask)
-        found = buckets.setdefault(number, [0, 0, 0, 0, 0])
-        found[0] += 1
-        found[1] += one
-        found[2] += two
-        found[3] += three
-        found[4] += four
+    for row, key in sqlite_rows(connection, plan, source_id, with_key=True):
+        found = buckets.setdefault(bucket_of(row_digest(key), mask), [0] * 5)
+        for place, number in enumerate((1, *_WORDS.unpack_from(row_digest(row)))):
+            found[place] += number
     return {number: tuple(found) for number, found in buckets.items()}
+
+
+def _sum(digests: t.Iterator[bytes]) -> Bucket:
+    # Many at once: adding up row by row would cost more than making and hashing the row.
+    found = [0] * 5
+    while some := [digest[: _WORDS.size] for digest in itertools.islice(digests, _DIGESTS_AT_ONCE)]:
+        words = struct.unpack(f">{4 * len(some)}i", b"".join(some))
+        found[0] += len(some)
+        for place in range(4):
+            found[place + 1] += sum(words[place::4])
+    return tuple(found)
 
 
 def sqlite_rows(

@@ -18,7 +18,8 @@ from ._errors import SchemaRefused
 from ._planned_table import ColumnPlan, Reference, SetAside, TablePlan
 from ._policies import QUARANTINE
 from ._sqlite_store import fold, quote
-from ._value_kinds import kind_of, problems_of
+from ._value_kind import problems_of
+from ._value_kinds import kind_of
 
 if t.TYPE_CHECKING:
     from . import _postgres_store, _sqlite_store
@@ -26,11 +27,15 @@ if t.TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """All that will happen: tables in load order, what is left out and why, and what stands in the way."""
+    """All that will happen: tables in load order, what is left out and why, and what stands in the way.
+
+    No order satisfies the foreign keys between the C(cyclic) tables (names of the target).
+    """
 
     tables: tuple[TablePlan, ...]
     left_out: tuple[tuple[str, str], ...]
     refusals: tuple[str, ...]
+    cyclic: tuple[str, ...] = ()
 
     def refuse(self) -> None:
         """Raise L(SchemaRefused) naming every table and column that stands in the way."""
@@ -112,10 +117,10 @@ def make_plan(
     left_out += [
         (name, "only in the tenant schema; nothing is loaded into it") for name in sorted(set(target) - set(by_target))
     ]
+    plans = {name: _with_parents(plan, plans) for name, plan in plans.items()}
     ordered, cycle = load_order(plans)
-    if cycle:
-        refusals.append(f"tables {', '.join(cycle)}: their foreign keys form a cycle, so no load order satisfies them")
-    return Plan(tuple(plans[name] for name in ordered), tuple(left_out), tuple(refusals))
+    cyclic = tuple(plans[name].target for name in cycle)
+    return Plan(tuple(plans[name] for name in ordered), tuple(left_out), tuple(refusals), cyclic)
 
 
 def _reason_to_leave_out(
@@ -228,7 +233,20 @@ def _table_plan(
         (*source_uniques, own),
         tuple(references),
         row_name=_row_name(table),
+        stored_by=table.key if table.without_rowid else (),
     )
+
+
+def _with_parents(plan: TablePlan, plans: t.Mapping[str, TablePlan]) -> TablePlan:
+    """Return the plan with what its references have to know of the parents."""
+    references = []
+    for reference in plan.references:
+        parent = plans.get(reference.parent)
+        kinds = {column.source: column.kind for column in parent.columns} if parent else {}
+        known = [kinds[name] for name in reference.parent_columns if name in kinds]
+        conditions = [aside.condition for aside in parent.set_aside] if parent else []
+        references.append(dataclasses.replace(reference, parent_kinds=tuple(known), parent_set_aside=tuple(conditions)))
+    return dataclasses.replace(plan, references=tuple(references))
 
 
 def _row_name(table: _sqlite_store.Table) -> str | None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import typing as t
 
-from . import _postgres_store, _sqlite_store, _value_kinds
+from . import _parked_objects, _postgres_store, _sqlite_store, _value_kinds
 from ._errors import PostgresError, SqliteError
 from ._policies import check_policies
 from ._profile import Profile, profile_of
@@ -37,6 +38,11 @@ class Stores:
     plan: Plan
     planned_only: bool
 
+    @property
+    def sqlite_path(self) -> str:
+        """The SQLite file that is open."""
+        return os.fsdecode(self.source.execute("PRAGMA database_list").fetchone()[2])
+
 
 @contextlib.contextmanager
 def open_stores(params: t.Mapping[str, t.Any], *, plan_only: bool = False) -> t.Iterator[Stores]:
@@ -60,7 +66,10 @@ def open_stores(params: t.Mapping[str, t.Any], *, plan_only: bool = False) -> t.
         connection = stack.enter_context(contextlib.closing(_postgres_store.connect(params)))
         _refuse_encoding(connection)
         with _postgres_store.postgres_errors(f"Reading schema {profile.schema_name}"):
-            targets = _postgres_store.read_tables(connection, profile.schema_name)
+            targets = _parked_objects.complete(
+                _postgres_store.read_tables(connection, profile.schema_name),
+                _parked_objects.read(connection, profile.schema_name),
+            )
             connection.rollback()
         planned_only = not targets and plan_only
         if planned_only:

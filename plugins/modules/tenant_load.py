@@ -142,6 +142,7 @@ error:
   sample: data_refused
 """
 
+import contextlib
 import time
 import typing as t
 
@@ -149,6 +150,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _bulk_load,
     _census,
+    _load_decision,
+    _parked_objects,
     _quarantine,
     _shared_rows,
 )
@@ -159,7 +162,9 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     profile_options,
     tenant_data_options,
 )
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import SILENT, Progress
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._workers import available_cores
 
 
 def load(module: AnsibleModule) -> dict[str, t.Any]:
@@ -168,19 +173,21 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     # Before SQLite opens the file: reading it as a plain file afterwards would drop SQLite's locks on it.
     digest = "" if module.check_mode else _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
-    with open_stores(params, plan_only=module.check_mode) as stores:
+    with contextlib.ExitStack() as stack:
+        # Before any store is open: neither SQLite nor PostgreSQL may be carried into another process.
+        count = 0 if module.check_mode else params["workers"] or available_cores()
+        workers = stack.enter_context(_bulk_load.make_workers(count))
+        stores = stack.enter_context(open_stores(params, plan_only=module.check_mode))
         stores.plan.refuse()
+        progress = SILENT
         if not module.check_mode:
-            _bulk_load.begin(stores.connection, stores.profile.source_id)
-        taken = {
-            plan.source: _census.take_census(stores.source, plan, stores.profile.source_id)
-            for plan in stores.plan.tables
-        }
-        _census.refuse([finding for census in taken.values() for finding in census.findings])
+            _load_decision.begin(stores.connection, stores.profile.source_id)
+            _bulk_load.open_workers(workers, stores, params)
+        taken = _take_census(stores, progress)
         if stores.planned_only:
-            actions = dict.fromkeys((plan.target for plan in stores.plan.tables), _bulk_load.LOAD)
+            actions = dict.fromkeys((plan.target for plan in stores.plan.tables), _load_decision.LOAD)
         else:
-            actions = _bulk_load.decide(
+            actions = _load_decision.decide(
                 stores.source,
                 stores.connection,
                 stores.plan.tables,
@@ -192,9 +199,20 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
         result = _describe(stores, {name: census.rows for name, census in taken.items()}, actions, shared)
         if not module.check_mode:
             result["snapshot_sha256"] = digest
-            _apply(stores, taken, actions, shared, result)
+            _apply(_bulk_load.Load(stores, workers, digest, progress), taken, actions, shared, result)
     result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result
+
+
+def _take_census(stores: Stores, progress: Progress) -> dict[str, _census.Census]:
+    taken = {}
+    for plan in stores.plan.tables:
+        progress.begin("census", plan.source, 0)
+        taken[plan.source] = _census.take_census(stores.source, plan, stores.profile.source_id)
+        progress.advance(taken[plan.source].rows)
+        progress.end()
+    _census.refuse([finding for census in taken.values() for finding in census.findings])
+    return taken
 
 
 def _read_shared(stores: Stores, shared_tables: list[dict[str, t.Any]]) -> list[_shared_rows.SharedRow]:
@@ -212,6 +230,7 @@ def _describe(
             "target": plan.target,
             "action": actions[plan.target],
             "rows": rows[plan.source],
+            "copy_ms": 0,
             "duration_ms": 0,
             "columns": [
                 f"{column.source} ({column.source_type}) to {column.target} ({column.target_type})"
@@ -220,10 +239,12 @@ def _describe(
         }
         for plan in stores.plan.tables
     ]
-    todo = {table["target"]: table["rows"] for table in tables if table["action"] != _bulk_load.KEEP}
+    todo = {table["target"]: table["rows"] for table in tables if table["action"] != _load_decision.KEEP}
     shared_actions = [row.action for row in shared if row.action]
+    parked = _parked_objects.read(stores.connection, stores.profile.schema_name)
+    stores.connection.rollback()
     return {
-        "changed": bool(todo or shared_actions),
+        "changed": bool(todo or shared_actions or parked),
         "schema_name": stores.profile.schema_name,
         "tables": tables,
         "shared_rows": shared_actions,
@@ -234,28 +255,26 @@ def _describe(
             for plan in stores.plan.tables
             for found in _quarantine.count(stores.source, plan, stores.profile.source_id)
         ],
+        "put_back": [str(one) for one in parked],
         "planned_only": stores.planned_only,
         "diff": {"before": {"rows to load": todo}, "after": {"rows to load": {}}},
     }
 
 
 def _apply(
-    stores: Stores,
+    load: _bulk_load.Load,
     taken: dict[str, _census.Census],
     actions: dict[str, str],
     shared: list[_shared_rows.SharedRow],
     result: dict[str, t.Any],
 ) -> None:
-    schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
-    digest = result["snapshot_sha256"]
-    if _bulk_load.REPLACE in actions.values():
-        _bulk_load.clear(stores.connection, stores.plan.tables, schema_name)
-    for plan, table in zip(stores.plan.tables, result["tables"]):
-        if actions[plan.target] != _bulk_load.KEEP:
-            marked = taken[plan.source].marked
-            done = _bulk_load.load_table(stores.source, stores.connection, plan, schema_name, source_id, digest, marked)
-            table["rows"], table["duration_ms"] = done.rows, done.duration_ms
-    _shared_rows.bring(stores.connection, shared)
+    tables = {table["target"]: table for table in result["tables"]}
+    for done in _bulk_load.load_tables(load, actions, taken):
+        tables[done.table].update(rows=done.rows, copy_ms=done.copy_ms, duration_ms=done.duration_ms)
+    _shared_rows.bring(load.stores.connection, shared)
+    result["workers"] = len(load.workers)
+    result["index_ms"] = load.index_ms
+    result["worker_peak_bytes"] = max(load.workers.each("peak_memory_bytes"))
 
 
 def main() -> None:
@@ -266,6 +285,7 @@ def main() -> None:
             **tenant_data_options(),
             **data_policies_options(),
             "snapshot_sha256": {"type": "str"},
+            "workers": {"type": "int"},
         },
         supports_check_mode=True,
     )

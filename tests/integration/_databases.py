@@ -89,6 +89,7 @@ class Tenant:
             "exclude_tables": [],
             "snapshot_sha256": None,
             "policies": {},
+            "workers": 2,
             **self.options,
         }
 

@@ -9,14 +9,9 @@ from contextlib import closing
 
 import pytest
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _postgres_store
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._census import (
-    NAMED_KEYS,
-    Finding,
-    refuse,
-    show_key,
-    take_census,
-)
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._census import refuse, take_census
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import DataRefused
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._finding import NAMED_KEYS, Finding, show_key
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._planned_table import ColumnPlan, Reference, TablePlan
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import kind_of, prepare
 
@@ -120,7 +115,7 @@ def test_a_value_that_the_type_holds_exactly_is_no_finding(
 @pytest.mark.parametrize(
     ("type_name", "value", "problem_class", "problem"),
     [
-        ("int4", "12", "storage_class", "integer expected for int4, another type stored"),
+        ("int4", "12", "text_as_number", "text of a number stored for int4"),
         ("int4", "", "storage_class", "integer expected for int4, another type stored"),
         ("int4", 1.5, "storage_class", "integer expected for int4, another type stored"),
         ("int4", b"1", "storage_class", "integer expected for int4, another type stored"),
@@ -130,10 +125,10 @@ def test_a_value_that_the_type_holds_exactly_is_no_finding(
         ("bool", 2, "out_of_range", "out of range for bool (0 to 1)"),
         ("bool", "true", "boolean_text", "text of a boolean stored for bool"),
         ("bool", "maybe", "storage_class", "integer expected for bool, another type stored"),
-        ("float8", "1.5", "storage_class", "real/integer expected for float8, another type stored"),
+        ("float8", "1.5", "text_as_number", "text of a number stored for float8"),
         ("float8", 2**53 + 1, "inexact_number", "integer too large to be exact as double precision"),
         ("float8", -(2**53) - 1, "inexact_number", "integer too large to be exact as double precision"),
-        ("numeric", "1", "storage_class", "integer/real expected for numeric, another type stored"),
+        ("numeric", "1", "text_as_number", "text of a number stored for numeric"),
         ("text", 1, "number_as_text", "number stored for text"),
         ("text", 0.5, "number_as_text", "number stored for text"),
         ("text", b"pem", "storage_class", "text expected for text, another type stored"),
@@ -271,6 +266,72 @@ def test_texts_that_only_sqlite_takes_for_equal_are_no_duplicates(connection: sq
     assert census_of(connection, table_plan(column("x", "text"), uniques=(("x",),))) == []
 
 
+@pytest.mark.parametrize(
+    ("type_name", "one", "other", "policies"),
+    [
+        ("uuid", "6F9619FF-8B86-D011-B42D-00C04FC964FF", "6f9619ff8b86d011b42d00c04fc964ff", {}),
+        ("uuid", b"0123456789abcdef", "30313233-3435-3637-3839-616263646566", {}),
+        ("timestamptz", "2024-01-01T00:00Z", "2024-01-01 01:00:00+01", {}),
+        ("time", "01:02", "01:02:00.000", {}),
+        ("citext", "Bob", "bob", {}),
+        ("jsonb", "[1,2]", "[1, 2]", {}),
+        ("numeric", 2**60 + 24, float(2**60), {}),
+        ("int4", 5, "05", {"text_as_number": "convert"}),
+        ("float8", 0.5, ".50", {"text_as_number": "convert"}),
+        ("bool", 1, "yes", {"boolean_text": "convert"}),
+        ("text", 5, "5", {"number_as_text": "convert"}),
+        ("bytea", b"A", "\\x41", {"hex_as_bytes": "convert"}),
+        ("bytea", b"A", "A", {"text_as_bytes": "convert"}),
+    ],
+)
+def test_two_spellings_of_one_value_are_duplicates_though_sqlite_keeps_them_apart(
+    connection: sqlite3.Connection, type_name: str, one: t.Any, other: t.Any, policies: dict[str, str]
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x UNIQUE)")
+    connection.execute("INSERT INTO t VALUES ('1', ?), ('2', ?)", (one, other))
+    key = column("x", type_name, policies=policies)
+    found = census_of(connection, table_plan(key, uniques=(("x",),), source_uniques=(("x",),)))
+    assert [(finding.problem_class, finding.rows) for finding in found] == [("duplicate_key", 2)]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "child", "parent", "policies"),
+    [
+        ("uuid", "6F9619FF-8B86-D011-B42D-00C04FC964FF", "6f9619ff8b86d011b42d00c04fc964ff", {}),
+        ("uuid", b"0123456789abcdef", "30313233-3435-3637-3839-616263646566", {}),
+        ("int4", "5", 5, {"text_as_number": "convert"}),
+        ("text", 5, "5", {"number_as_text": "convert"}),
+        ("citext", "Bob", "bob", {}),
+    ],
+)
+def test_a_parent_in_another_spelling_is_a_parent(
+    connection: sqlite3.Connection, type_name: str, child: t.Any, parent: t.Any, policies: dict[str, str]
+) -> None:
+    connection.execute("CREATE TABLE parent (id)")
+    connection.execute("INSERT INTO parent VALUES (?), (NULL)", (parent,))
+    connection.execute("CREATE TABLE t (id TEXT, up)")
+    connection.execute("INSERT INTO t VALUES ('1', ?), ('2', NULL)", (child,))
+    up = column("up", type_name, policies=policies)
+    reference = Reference(("up",), "parent", ("id",), "parent", ("id",), (up.kind,))
+    assert census_of(connection, table_plan(up, references=(reference,))) == []
+    connection.execute("DELETE FROM parent WHERE id IS NOT NULL")
+    assert [found.first_keys for found in census_of(connection, table_plan(up, references=(reference,)))] == [
+        ("(id=1)",)
+    ]
+
+
+def test_a_parent_that_is_set_aside_is_none(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE parent (id TEXT, x)")
+    connection.execute("INSERT INTO parent VALUES ('p', 1), ('q', 'odd')")
+    connection.execute("CREATE TABLE t (id TEXT, up TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', 'p', 'odd'), ('2', 'q', 1)")
+    reference = Reference(
+        ("up",), "parent", ("id",), "parent", ("id",), (column("id", "text").kind,), ("typeof(x) = 'text'",)
+    )
+    found = census_of(connection, table_plan(column("up", "text"), references=(reference,)))
+    assert [finding.first_keys for finding in found] == [("(id=2)",)]
+
+
 def orphans(connection: sqlite3.Connection, tenant: str | None = None) -> list[Finding]:
     reference = Reference(("up",), "parent", ("id",), "parent", ("id",))
     tenants = [column(tenant, "text")] if tenant else []
@@ -315,9 +376,9 @@ def test_only_the_profiles_own_rows_are_looked_at_and_counted(connection: sqlite
     connection.execute("CREATE TABLE t (s TEXT, id TEXT, x)")
     connection.execute("INSERT INTO t VALUES ('a', '1', 1), ('b', '1', 'text'), ('a', '2', 2)")
     plan = table_plan(column("s", "text"), column("x", "int4"), key=("s", "id"), tenant="s")
-    assert take_census(connection, plan, "a") == (2, [], True)
-    rows, (found,), _marked = take_census(connection, plan, "b")
-    assert (rows, found.first_keys) == (1, ("(s=b, id=1)",))
+    assert take_census(connection, plan, "a")[:3] == (2, [], True)
+    census = take_census(connection, plan, "b")
+    assert (census.rows, [found.first_keys for found in census.findings]) == (1, [("(s=b, id=1)",)])
 
 
 def test_the_first_keys_are_named_in_order_and_the_rest_is_counted(connection: sqlite3.Connection) -> None:
@@ -349,8 +410,8 @@ def test_a_table_may_have_as_many_columns_as_sqlite_allows(connection: sqlite3.C
     connection.execute(f"CREATE TABLE t (id TEXT, {', '.join(names)})")
     connection.execute("INSERT INTO t (id, c0, c1998) VALUES ('1', 1, 2)")
     plan = table_plan(*(column(name, "text", not_null=name == "c7") for name in names))
-    rows, findings, _marked = take_census(connection, plan, "a")
-    assert (rows, [found.column for found in findings]) == (1, ["c0", "c7", "c1998"])
+    census = take_census(connection, plan, "a")
+    assert (census.rows, [found.column for found in census.findings]) == (1, ["c0", "c7", "c1998"])
 
 
 def test_the_refusal_names_every_finding_and_carries_them_as_facts() -> None:
@@ -386,7 +447,7 @@ def test_texts_with_a_mark_of_the_codec_are_noticed(
 ) -> None:
     connection.execute("CREATE TABLE t (id TEXT, x TEXT)")
     connection.execute("INSERT INTO t VALUES ('1', 'ok'), ('2', ?)", (text,))
-    assert take_census(connection, table_plan(column("x", "text")), "a") == (2, [], marked)
+    assert take_census(connection, table_plan(column("x", "text")), "a")[:3] == (2, [], marked)
 
 
 def test_a_character_that_only_two_texts_together_would_make_is_found(connection: sqlite3.Connection) -> None:
@@ -400,6 +461,12 @@ def test_a_character_that_only_two_texts_together_would_make_is_found(connection
     ("type_name", "value", "name"),
     [
         ("bool", "Yes", "boolean_text"),
+        ("bool", "0", "boolean_text"),
+        ("int4", "-007", "text_as_number"),
+        ("float4", "0.1", "text_as_number"),
+        ("numeric", "1.50", "text_as_number"),
+        ("bytea", "\\x00fF", "hex_as_bytes"),
+        ("bytea", "\\x0", "text_as_bytes"),
         ("text", 1.5, "number_as_text"),
         ("bytea", "é", "text_as_bytes"),
         ("timestamptz", "2024-01-01", "naive_time"),
@@ -424,8 +491,8 @@ def test_a_word_that_is_no_boolean_stays_refused_when_the_others_are_converted(c
     connection.execute("INSERT INTO t VALUES ('1', 'true'), ('2', 'maybe'), ('3', 1), ('4', 2)")
     found = census_of(connection, table_plan(column("x", "bool", policies={"boolean_text": "convert"})))
     assert [(finding.problem_class, finding.first_keys) for finding in found] == [
-        ("out_of_range", ("(id=4)",)),
         ("storage_class", ("(id=2)",)),
+        ("out_of_range", ("(id=4)",)),
     ]
 
 
@@ -434,3 +501,42 @@ def test_a_text_that_is_no_label_is_found(connection: sqlite3.Connection) -> Non
     connection.execute("INSERT INTO t VALUES ('1', 'it''s'), ('2', 'other'), ('3', '{x}')")
     found = census_of(connection, table_plan(column("x", "mood", labels=("it's", "{x}"))))
     assert [(finding.problem_class, finding.first_keys) for finding in found] == [("unknown_label", ("(id=2)",))]
+
+
+@pytest.mark.parametrize("asked", [{}, {"text_as_number": "convert"}], ids=["refused", "converted"])
+@pytest.mark.parametrize(
+    ("value", "problem_class"),
+    [("40000", "out_of_range"), ("1.5", "storage_class"), ("", "storage_class"), ("0x1", "storage_class")],
+)
+def test_a_text_that_int2_cannot_give_back_has_one_class_whatever_is_asked(
+    connection: sqlite3.Connection, asked: dict[str, str], value: str, problem_class: str
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', ?), ('2', 7), ('3', NULL)", (value,))
+    found = census_of(connection, table_plan(column("x", "int2", policies=asked)))
+    assert [(finding.problem_class, finding.first_keys) for finding in found] == [(problem_class, ("(id=1)",))]
+
+
+def test_texts_of_a_bytea_column_have_two_classes_that_can_be_asked_for_together(
+    connection: sqlite3.Connection,
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', '\\x41'), ('2', '\\x4'), ('3', x'00'), ('4', '\\X41')")
+
+    def classes(*names: str) -> dict[str, tuple[str, ...]]:
+        asked = column("x", "bytea", policies=dict.fromkeys(names, "convert"))
+        return {found.problem_class: found.first_keys for found in census_of(connection, table_plan(asked))}
+
+    assert classes() == {"hex_as_bytes": ("(id=1)",), "text_as_bytes": ("(id=2)", "(id=4)")}
+    assert classes("text_as_bytes") == {"hex_as_bytes": ("(id=1)",)}
+    assert classes("text_as_bytes", "hex_as_bytes") == {}
+
+
+@pytest.mark.parametrize(("value", "refused"), [(12345, True), (1234, False), (0.1 + 0.2, True), (1.5, False)])
+def test_a_number_that_becomes_a_text_is_as_long_as_that_text(
+    connection: sqlite3.Connection, value: float, refused: bool
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', ?)", (value,))
+    asked = column("x", "varchar", declared="character varying(4)", policies={"number_as_text": "convert"})
+    assert [found.problem_class for found in census_of(connection, table_plan(asked))] == ["too_long"] * refused

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""One process of a load: it reads ranges of the snapshot, copies them, and commits when all others are ready too."""
+
+from __future__ import annotations
+
+import resource
+import typing as t
+
+from . import _postgres_store, _sqlite_store, _value_kinds
+from ._errors import PostgresError
+from ._postgres_store import postgres_errors, roll_back
+from ._psycopg2 import psycopg2, sql
+from ._row_codec import csv_options
+from ._row_stream import CHUNK_BYTES, RowStream
+from ._sqlite_store import reading
+
+if t.TYPE_CHECKING:
+    import sqlite3
+
+    from ._key_ranges import Range
+    from ._planned_table import TablePlan
+    from ._psycopg2 import Connection
+
+_XID_BITS = 0xFFFFFFFF
+_KILOBYTES = 1024
+# Sorting is what an index build does; PostgreSQL's default is meant for many sessions at once.
+_INDEX_MEMORY = "256MB"
+
+
+class Prepared(t.NamedTuple):
+    """A transaction that is ready to be committed: its number as C(xmin) has it, and its rows."""
+
+    transaction: int
+    rows: int
+
+
+class LoadWorker:
+    """What L(_workers.Workers) serves for a load.
+
+    Args:
+        say: Takes how many rows were copied since it was last called.
+    """
+
+    def __init__(self, say: t.Callable[[int], None]) -> None:
+        self._say = say
+        self._source: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
+        self._rows = 0
+        self._copying = False
+
+    def open(self, params: t.Mapping[str, t.Any], sqlite_path: str) -> None:
+        """Open both stores, the SQLite side in a read transaction that has begun.
+
+        Raises:
+            CutoverError: A store cannot be opened.
+        """
+        if self._source is not None:
+            self._source.close()
+        self._source = _sqlite_store.open_readonly(sqlite_path)
+        _value_kinds.prepare(self._source)
+        with reading(self._source, "beginning to read"):
+            self._source.execute("BEGIN")
+            self._source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if self._connection is None:
+            self._connection = _postgres_store.connect(params)
+            with postgres_errors("Preparing the session"), self._connection.cursor() as cursor:
+                # What is lost with the server's memory is not marked complete in the journal, and loaded again.
+                cursor.execute("SET synchronous_commit TO off")
+                cursor.execute("SELECT set_config('maintenance_work_mem', %s, false)", (_INDEX_MEMORY,))
+            self._connection.commit()
+
+    def copy(self, plan: TablePlan, schema_name: str, rows: Range, marked: bool, widest_row: int) -> int:
+        """Copy a range of a table within this process's transaction, and return how many rows were sent.
+
+        Raises:
+            PostgresError: PostgreSQL refused a row.
+            SqliteError: The snapshot cannot be read.
+        """
+        source, connection = self._opened()
+        self._copying = True
+        columns = sql.SQL(", ").join([sql.Identifier(column.target) for column in plan.columns])
+        copy = sql.SQL("COPY {} ({}) FROM STDIN {}").format(
+            sql.Identifier(schema_name, plan.target), columns, csv_options(plan.target_codec, marked)
+        )
+        stream = RowStream(source, plan, rows.where, rows.values, self._say).start(marked, widest_row)
+        with (
+            postgres_errors(f"Loading table {schema_name}.{plan.target}"),
+            reading(source, f"reading table {plan.source}"),
+            connection.cursor() as cursor,
+        ):
+            try:
+                cursor.copy_expert(copy, stream, size=CHUNK_BYTES)
+            except psycopg2.Error:
+                if stream.error is not None:
+                    raise stream.error from None
+                raise
+        self._rows += stream.rows
+        return stream.rows
+
+    def prepare(self) -> Prepared | None:
+        """Return what stands ready to be committed here, None where this process copied nothing."""
+        if not self._copying:
+            return None
+        _source, connection = self._opened()
+        with postgres_errors("Preparing to commit"), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+            (number,) = cursor.fetchone() or (0,)
+        return Prepared(number & _XID_BITS, self._rows)
+
+    def commit(self) -> None:
+        """Commit what was copied.
+
+        Raises:
+            PostgresError: A constraint that is checked at the end does not hold, or the session is gone.
+        """
+        if self._copying:
+            _source, connection = self._opened()
+            with postgres_errors("Committing the copied rows"):
+                connection.commit()
+        self._rows, self._copying = 0, False
+
+    def roll_back(self) -> None:
+        """Undo what was copied since the last commit."""
+        if self._connection is not None:
+            roll_back(self._connection)
+        self._rows, self._copying = 0, False
+
+    def execute(self, doing: str, statement: str) -> None:
+        """Run and commit a statement that PostgreSQL itself has worded, such as the definition of an index.
+
+        Raises:
+            PostgresError: PostgreSQL refused it.
+        """
+        _source, connection = self._opened()
+        try:
+            with postgres_errors(doing), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL search_path TO ''")
+                cursor.execute(statement)
+                connection.commit()
+        except BaseException:
+            roll_back(connection)
+            raise
+
+    def peak_memory_bytes(self) -> int:
+        """Return how much memory this process has had resident at most, in octets."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KILOBYTES
+
+    def _opened(self) -> tuple[sqlite3.Connection, Connection]:
+        if self._source is None or self._connection is None:
+            raise PostgresError("The stores are not open")
+        return self._source, self._connection
