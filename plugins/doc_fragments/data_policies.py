@@ -43,7 +43,12 @@ options:
       - V(invalid_uuid), a value that is no UUID.
       - V(invalid_json), text that is no JSON, or that the column could not give back.
       - V(unknown_label), a text that is no label of the enumeration.
-      - V(duplicate_key) and V(orphan) can only be refused.
+      - Classes that can only be refused are these.
+      - V(duplicate_key), two rows with one value of a unique key.
+      - V(orphan), a row without its parent row, or whose parent is set aside.
+      - V(hidden_row), a tenant column that holds the profile's id as another type, or in another spelling.
+      - V(too_large), a row of more than 1000000000 octets as COPY reads it.
+      - V(long_index_key), indexed values of more than 2704 octets together.
     type: dict
     default: {}
 """

@@ -13,6 +13,7 @@ import typing as t
 
 from . import _postgres_store, _sqlite_store, _value_kinds
 from ._errors import PostgresError
+from ._glance import glance
 from ._postgres_store import postgres_errors, roll_back
 from ._psycopg2 import psycopg2, sql
 from ._row_codec import csv_options
@@ -22,6 +23,7 @@ from ._sqlite_store import reading
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._glance import Glance
     from ._key_ranges import Range
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
@@ -73,6 +75,17 @@ class LoadWorker:
                 cursor.execute("SET synchronous_commit TO off")
                 cursor.execute("SELECT set_config('maintenance_work_mem', %s, false)", (_INDEX_MEMORY,))
             self._connection.commit()
+
+    def glance(self, plan: TablePlan, rows: Range) -> Glance:
+        """Return what a quick look at a range tells.
+
+        Raises:
+            SqliteError: The snapshot cannot be read.
+        """
+        source, _connection = self._opened()
+        seen = glance(source, plan, rows.where, rows.values)
+        self._say(seen.rows)
+        return seen
 
     def copy(self, plan: TablePlan, schema_name: str, rows: Range, marked: bool, widest_row: int) -> int:
         """Copy a range of a table within this process's transaction, and return how many rows were sent.

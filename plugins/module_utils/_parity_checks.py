@@ -17,6 +17,7 @@ import typing as t
 
 from ._census import tenant_filter
 from ._finding import NAMED_KEYS, show_key
+from ._parity_sequences import check_sequences
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
 from ._row_codec import postgres_row, sqlite_csv_field, sqlite_row
@@ -32,7 +33,6 @@ if t.TYPE_CHECKING:
 
 _SLICE_ROWS = 10
 _SAMPLES = 10
-_COUNTED = ("int2", "int4", "int8")
 
 
 def check_table(
@@ -61,7 +61,7 @@ def check_table(
         *_foreign_rows(connection, plan, schema_name, source_id),
         *_uniques(connection, plan, schema_name),
         *_orphans(connection, plan, schema_name),
-        *_sequences(connection, plan, schema_name, columns),
+        *check_sequences(source, connection, plan, schema_name, columns),
     ]
     if plan.key:
         if all(plan.columns[place].kind.same_order for place in plan.key_places):
@@ -139,41 +139,6 @@ def _orphans(connection: Connection, plan: TablePlan, schema_name: str) -> list[
             )
         )
     return checks
-
-
-def _sequences(connection: Connection, plan: TablePlan, schema_name: str, columns: t.Sequence[Column]) -> list[Check]:
-    checks = []
-    for column in columns:
-        if column.sequence is None or column.type_name not in _COUNTED:
-            continue
-        table = sql.Identifier(schema_name, plan.target)
-        highest = _scalar(connection, sql.SQL("SELECT max({}) FROM {}").format(sql.Identifier(column.name), table))
-        last, called = _sequence_position(connection, column.sequence)
-        following = last + 1 if called else last
-        verdict = PASSED if highest is None or following > highest else FAILED
-        checks.append(
-            Check(
-                f"sequence of {plan.source}.{column.name}",
-                verdict,
-                f"next value above {highest}",
-                f"next value {following}",
-            )
-        )
-    return checks
-
-
-def _sequence_position(connection: Connection, sequence: str) -> tuple[int, bool]:
-    # pg_get_serial_sequence returns the name already quoted; regclass reads it back safely.
-    with postgres_errors(f"Reading sequence {sequence}"), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.oid = %s::regclass",
-            (sequence,),
-        )
-        schema, name = cursor.fetchone() or ("", "")
-        cursor.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name)))
-        last, called = cursor.fetchone() or (0, False)
-        return last, called
 
 
 def _slices(

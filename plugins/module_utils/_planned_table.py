@@ -61,7 +61,7 @@ class TablePlan:
     C(key) names the identifying columns on the SQLite side; empty when there are none. C(row_name) is a name of the
     rowid there that no column hides; None where there is no rowid. C(stored_by) are the columns by which SQLite stores
     a table WITHOUT ROWID, empty for any other. C(compare_only) are columns that both stores
-    generate: they do not travel, but are compared.
+    generate: they do not travel, but are compared. C(indexes) are the columns of the target's btree indexes.
     """
 
     source: str
@@ -76,6 +76,7 @@ class TablePlan:
     row_name: str | None = None
     stored_by: tuple[str, ...] = ()
     compare_only: tuple[ColumnPlan, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
 
     def with_compared(self) -> TablePlan:
         """Return the plan of a comparison: with the columns that both stores generate."""

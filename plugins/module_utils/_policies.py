@@ -45,8 +45,14 @@ REFUSABLE = {
     "invalid_json": "text that is no JSON, or that the column could not give back",
     "unknown_label": "a text that is no label of the enumeration",
 }
-# These belong to several rows at once: which of them to set aside is the application's to say.
-ALWAYS_REFUSED = ("duplicate_key", "orphan")
+# These belong to several rows at once, or to a row as a whole: what to do about it is the application's to say.
+ALWAYS_REFUSED = {
+    "duplicate_key": "two rows with one value of a unique key",
+    "orphan": "a row without its parent row, or whose parent is set aside",
+    "hidden_row": "a tenant column that holds the profile's id as another type, or in another spelling",
+    "too_large": "a row of more than 1000000000 octets as COPY reads it",
+    "long_index_key": "indexed values of more than 2704 octets together",
+}
 
 
 def check_policies(policies: t.Mapping[str, str] | None) -> dict[str, str]:

@@ -67,13 +67,17 @@ class ForeignKey:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the tenant schema. C(uniques) are the column lists of its full unique constraints and indexes."""
+    """A table of the tenant schema. C(uniques) are the column lists of its full unique constraints and indexes.
+
+    C(indexes) are those of all full btree indexes, columns that are only included among them.
+    """
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     uniques: tuple[tuple[str, ...], ...]
     foreign_keys: tuple[ForeignKey, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
 
 
 def conninfo(params: t.Mapping[str, t.Any]) -> str:
@@ -235,8 +239,19 @@ def read_tables(connection: Connection, schema: str) -> dict[str, Table]:
             foreign.setdefault(table, []).append(
                 ForeignKey(name, tuple(names), (parent_schema, parent), tuple(parent_names))
             )
+        cursor.execute(_INDEXES, (schema,))
+        indexes: dict[str, list[tuple[str, ...]]] = {}
+        for table, names in cursor.fetchall():
+            indexes.setdefault(table, []).append(tuple(names))
     return {
-        name: Table(name, tuple(found), keys.get(name, ()), tuple(uniques.get(name, ())), tuple(foreign.get(name, ())))
+        name: Table(
+            name,
+            tuple(found),
+            keys.get(name, ()),
+            tuple(uniques.get(name, ())),
+            tuple(foreign.get(name, ())),
+            tuple(indexes.get(name, ())),
+        )
         for name, found in columns.items()
     }
 
@@ -303,6 +318,20 @@ SELECT c.relname, i.indisprimary,
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
  ORDER BY c.relname, i.indexrelid
+"""
+
+_INDEXES = """
+SELECT DISTINCT c.relname,
+       (SELECT array_agg(a.attname::text ORDER BY k.place)
+          FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum)
+  FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_class x ON x.oid = i.indexrelid
+  JOIN pg_am m ON m.oid = x.relam AND m.amname = 'btree'
+ WHERE n.nspname = %s AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+ ORDER BY 1, 2
 """
 
 _FOREIGN_KEYS = """

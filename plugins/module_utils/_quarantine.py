@@ -12,6 +12,9 @@ holds it, so that nothing of them is lost and they can be brought in by hand.
 
 from __future__ import annotations
 
+import collections
+import hashlib
+import itertools
 import json
 import typing as t
 
@@ -28,6 +31,8 @@ if t.TYPE_CHECKING:
 
     from ._planned_table import SetAside, TablePlan
     from ._psycopg2 import Connection
+
+Kept = t.Counter["tuple[t.Any, ...]"]  # the key, the class, the column and the digest of the row
 
 
 def count(source: sqlite3.Connection, plan: TablePlan, source_id: str) -> list[dict[str, t.Any]]:
@@ -92,33 +97,35 @@ def as_checks(
         SqliteError: The file cannot be read.
         PostgresError: The quarantine cannot be read.
     """
-    ours = sorted(
-        [aside.column, aside.problem_class, key, row]
+    ours: Kept = collections.Counter(
+        (key, aside.problem_class, aside.column, hashlib.sha256(row.encode()).digest())
         for aside, where, values in _picked(plan, source_id)
         for key, row in _rows(source, plan, where, values)
     )
-    theirs: list[list[str]] = []
+    theirs: Kept = collections.Counter()
     if is_installed(connection) and relation_exists(connection, QUARANTINE_TABLE):
         with postgres_errors("Reading the quarantine"), connection.cursor() as cursor:
             cursor.execute(
                 sql.SQL(
-                    "SELECT column_name, problem_class, row_key, row_data FROM {}"
+                    "SELECT row_key, problem_class, column_name, sha256(textsend(row_data)) FROM {}"
                     " WHERE schema_name = %s AND table_name = %s"
                 ).format(identifier(QUARANTINE_TABLE)),
                 (schema_name, plan.target),
             )
-            theirs = sorted(map(list, cursor.fetchall()))
+            theirs.update((*facts, bytes(digest)) for *facts, digest in cursor)
     if not ours and not theirs:
         return []
-    differing = [entry[2] for entry in ours if entry not in theirs] + [
-        entry[2] for entry in theirs if entry not in ours
-    ]
-    named = ", ".join(f"{entry[2]} ({entry[1]} in {entry[0]})" for entry in ours[:NAMED_KEYS])
+    differing = (ours - theirs) + (theirs - ours)
+    named = ", ".join(
+        f"{key} ({name} in {column})" for key, name, column, _digest in itertools.islice(ours, NAMED_KEYS)
+    )
     check = compare(
         f"rows of {plan.source} in quarantine",
-        {"rows": len(ours), "not the same": 0},
-        {"rows": len(theirs), "not the same": len(differing)},
-        ", ".join(differing[:NAMED_KEYS]) if differing else f"set aside by policy: {named}",
+        {"rows": sum(ours.values()), "not the same": 0},
+        {"rows": sum(theirs.values()), "not the same": sum(differing.values())},
+        ", ".join(key for key, *_facts in itertools.islice(differing.elements(), NAMED_KEYS))
+        if differing
+        else f"set aside by policy: {named}",
     )
     return [check]
 

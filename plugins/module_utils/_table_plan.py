@@ -233,6 +233,9 @@ def _table_plan(
         (*source_uniques, own),
         tuple(references),
         row_name=_row_name(table),
+        indexes=tuple(
+            tuple(to_source[name] for name in names) for names in target.indexes if set(names) <= set(to_source)
+        ),
         stored_by=table.key if table.without_rowid else (),
     )
 

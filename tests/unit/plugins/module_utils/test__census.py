@@ -48,9 +48,10 @@ def table_plan(
     source_uniques: tuple[Names, ...] = (),
     references: tuple[Reference, ...] = (),
     name: str = "t",
+    indexes: tuple[Names, ...] = (),
 ) -> TablePlan:
     own = [column(part, "text") for part in key if part not in [known.source for known in columns]]
-    return TablePlan(name, name, (*own, *columns), key, tenant, uniques, source_uniques, references)
+    return TablePlan(name, name, (*own, *columns), key, tenant, uniques, source_uniques, references, indexes=indexes)
 
 
 def census_of(connection: sqlite3.Connection, plan: TablePlan, source_id: str = "a") -> list[Finding]:
@@ -540,3 +541,36 @@ def test_a_number_that_becomes_a_text_is_as_long_as_that_text(
     connection.execute("INSERT INTO t VALUES ('1', ?)", (value,))
     asked = column("x", "varchar", declared="character varying(4)", policies={"number_as_text": "convert"})
     assert [found.problem_class for found in census_of(connection, table_plan(asked))] == ["too_long"] * refused
+
+
+@pytest.mark.parametrize("declared", ["", "TEXT COLLATE NOCASE", "TEXT COLLATE RTRIM"])
+@pytest.mark.parametrize("held", [b"a5", "A5", "a5 "])
+def test_rows_that_may_be_the_profiles_are_refused(connection: sqlite3.Connection, declared: str, held: t.Any) -> None:
+    connection.execute(f"CREATE TABLE t (s {declared}, id TEXT)")
+    connection.execute("INSERT INTO t VALUES ('a5', '1'), ('b', '2'), (?, '3'), (NULL, '4')", (held,))
+    plan = table_plan(column("s", "text"), tenant="s")
+    unclear = isinstance(held, bytes) or (held, declared[13:]) in (("A5", "NOCASE"), ("a5 ", "RTRIM"))
+    found = [finding for finding in take_census(connection, plan, "a5").findings if finding.column == "s"]
+    hidden = [finding.first_keys for finding in found if finding.problem_class == "hidden_row"]
+    assert hidden == [("(id=3)",)] * unclear
+
+
+def test_a_number_that_reads_like_the_id_is_a_hidden_row(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (s, id TEXT)")
+    connection.execute("INSERT INTO t VALUES ('5', '1'), (5, '2'), (5.0, '3')")
+    found = take_census(connection, table_plan(column("s", "text"), tenant="s"), "5").findings
+    assert [(finding.problem_class, finding.first_keys) for finding in found] == [("hidden_row", ("(id=2)",))]
+
+
+@pytest.mark.parametrize(("octets", "refused"), [(2660, False), (2690, True), (5000, True)])
+def test_a_key_that_no_index_entry_has_room_for_is_found(
+    connection: sqlite3.Connection, octets: int, refused: bool
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x TEXT, y INT)")
+    connection.execute("INSERT INTO t VALUES ('1', ?, 5), ('2', NULL, NULL)", ("é" * (octets // 2),))
+    columns = (column("x", "text"), column("y", "int4"))
+    assert census_of(connection, table_plan(*columns)) == []
+    found = census_of(connection, table_plan(*columns, indexes=(("id",), ("x", "y"))))
+    assert [(finding.problem_class, finding.column, finding.first_keys) for finding in found] == [
+        ("long_index_key", "x, y", ("(id=1)",))
+    ] * refused
