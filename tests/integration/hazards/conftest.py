@@ -14,6 +14,8 @@ import pytest
 from _databases import Database, Tenant, fresh_database
 from _servers import Server
 
+pytest.register_assert_rewrite("_outcomes")  # which the tests import: its failures are to tell the values
+
 
 @pytest.fixture(scope="module")
 def database(server: Server) -> Iterator[Database]:
