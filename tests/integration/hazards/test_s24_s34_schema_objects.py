@@ -126,7 +126,7 @@ def test_s27_an_index_may_be_nocase_where_its_column_is_not(tenant: Tenant) -> N
 
 def test_s27_a_choice_compares_as_nocase_does_where_the_server_can(tenant: Tenant) -> None:
     statements = [statement.replace(", (4, 'Ä', NULL), (5, 'ä', 'a')", "") for statement in NAMES]
-    if not tenant.database.run("SELECT 1 FROM pg_collation WHERE collprovider = 'i' LIMIT 1"):
+    if not tenant.database.run("SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu'"):
         tenant.sqlite(*statements)
         with pytest.raises(PostgresError, match="this PostgreSQL was built without ICU"):
             tenant.translate(nocase="icu")
@@ -134,11 +134,8 @@ def test_s27_a_choice_compares_as_nocase_does_where_the_server_can(tenant: Tenan
         return
     translated(tenant, *statements, nocase="icu")
     assert_both_refuse(tenant, "INSERT INTO t (id, name) VALUES (9, 'bOB')")
-    for rows in (
-        in_sqlite(tenant, "SELECT id FROM t WHERE name = 'BOB'"),
-        tenant.postgres("SELECT id FROM t WHERE name = 'BOB'"),
-    ):
-        assert rows == [(1,)]
+    question = "SELECT id FROM t WHERE name = 'BOB'"
+    assert in_sqlite(tenant, question) == tenant.postgres(question) == [(1,)]
 
 
 def test_s27_it_is_refused_by_name_where_that_was_chosen(tenant: Tenant) -> None:
