@@ -118,7 +118,8 @@ def _instr(value: Value, other: Value) -> Value:
 def _hex(value: Value) -> Value:
     if value.type != BYTEA:
         raise SchemaRefused(f"{value.type} is taken where SQLite would make a blob of it")
-    return Value(template("upper(encode({}, 'hex'))", value), TEXT)
+    # SQLite's hex of NULL is an empty text.
+    return Value(template("coalesce(upper(encode({}, 'hex')), '')", value), TEXT)
 
 
 def _typeof(value: Value) -> Value:

@@ -86,7 +86,12 @@ class _Translator:
 
     def value(self, node: Node) -> Value:
         handler: t.Callable[[Node], Value] = getattr(self, "_" + node.kind)
-        return handler(node)
+        found = handler(node)
+        if found.type == TEXT and not found.explicit:
+            # A collation that is written down counts for everything around it as well.
+            collation = next(_collations_in(node), "")
+            return dataclasses.replace(found, collation=collation, explicit=True) if collation else found
+        return found
 
     def _null(self, _node: Node) -> Value:
         return Value(sql.SQL("NULL"), values.NULL)
@@ -133,6 +138,8 @@ class _Translator:
         raise SchemaRefused(f"{node.text!r} is no column of its table")
 
     def _unary(self, node: Node) -> Value:
+        if node.text == "-" and node.parts[0] == Node("number", str(_BYTES64)):
+            return values.integer(-_BYTES64)
         operand = self.value(node.parts[0])
         if node.text == "+":
             return dataclasses.replace(operand, affinity="")
@@ -172,7 +179,10 @@ class _Translator:
         else:
             # One bigint makes the other one; two constants would be int4.
             one = left.type == BIGINT and left.literal is None
-            sides = [as_bigint(left), parenthesized(right) if one and right.literal else as_bigint(right)]
+            sides = [
+                as_bigint(left),
+                parenthesized(right) if one and right.type == BIGINT and right.literal else as_bigint(right),
+            ]
             kind = BIGINT
         # What SQLite divides by zero is NULL.
         divides = operator in ("/", "%") and not right.literal
@@ -199,12 +209,14 @@ class _Translator:
     def _is(self, node: Node) -> Value:
         left = self.value(node.parts[0])
         other = node.parts[1]
+        while other.kind == "collate" or (other.kind == "function" and other.text in ("likely", "unlikely")):
+            other = other.parts[0]  # SQLite looks through these for TRUE and FALSE
         if other.kind == "null":
             return Value(template(f"({{}} {node.text} NULL)", left), BOOLEAN)
         if other.kind == "name" and other.text.upper() in ("TRUE", "FALSE") and not self._is_column(other):
             return Value(template(f"({{}} {node.text} {other.text.upper()})", condition(left)), BOOLEAN)
         operator = "IS NOT DISTINCT FROM" if node.text == "IS" else "IS DISTINCT FROM"
-        return compare(operator, left, self.value(other))
+        return compare(operator, left, self.value(node.parts[1]))
 
     def _is_column(self, node: Node) -> bool:
         return fold(node.text) in self._scope.columns
@@ -259,6 +271,13 @@ class _Translator:
             if found:
                 return found
         return call(node.text, arguments, self._scope.server_version)
+
+
+def _collations_in(node: Node) -> t.Iterator[str]:
+    if node.kind == "collate":
+        yield node.text
+    for part in node.parts:
+        yield from _collations_in(part)
 
 
 def _as_double(value: Value) -> sql.Composable:

@@ -61,7 +61,11 @@ def template(text: str, *parts: sql.Composable | Value) -> sql.Composable:
 
 
 def integer(number: int) -> Value:
-    return Value(sql.SQL(str(number)), BIGINT, literal=number, natural=number >= 0)
+    if not -(2**63) <= number < 2**63:
+        raise SchemaRefused("an integer beyond 64 bits has no exact counterpart")
+    smallest = number == -(2**63)  # PostgreSQL would make the minus an operator on a numeric
+    text = sql.SQL(f"'{number}'::bigint" if smallest else str(number))
+    return Value(text, BIGINT, literal=number, natural=number >= 0)
 
 
 def real(number: float) -> Value:

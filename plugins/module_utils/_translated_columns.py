@@ -86,6 +86,7 @@ class _Columns:
         self._target = target
         self._findings = findings
         self._known: dict[str, ScopeColumn] = {}
+        self._made: dict[str, sql.Composable] = {}
         # Types first: a generated column may be made of others that stand behind it, and of generated ones too.
         plain = [column for column in table.columns if not column.generated]
         for column in plain:
@@ -137,11 +138,13 @@ class _Columns:
             return False  # refused when its turn comes
 
     def _know_generated(self, column: Column) -> None:
-        type_name, made_of = TEXT, None
+        type_name, made_of = TEXT, None  # what is refused here
         with self._findings.refusing(f"{self._what(column)}, which is generated"):
-            made_of = self._tree(column)
-            value = translate_value(made_of, Scope(self._known, self._target.server_version, inlined=True))
+            tree = self._tree(column)
+            value = translate_value(tree, Scope(self._known, self._target.server_version, inlined=True))
             type_name = type_of_generated(value, column.declared_type)
+            self._made[fold(column.name)] = stored(value, type_name, affinity(column.declared_type, self._table.strict))
+            made_of = tree
         self._know(column, type_name, made_of)
 
     def _column(self, column: Column, indexed: t.Collection[str]) -> TranslatedColumn:
@@ -150,7 +153,7 @@ class _Columns:
         default = generated = None
         kept = column.stored
         if column.generated:
-            generated = self._generated(column, known)
+            generated = self._made.get(fold(column.name))  # nothing where it was refused
             if not kept and (self._target.server_version < _VIRTUAL_SINCE or fold(column.name) in indexed):
                 kept = True
                 why = "it is indexed" if fold(column.name) in indexed else "this PostgreSQL knows no other"
@@ -171,15 +174,6 @@ class _Columns:
             generated,
             kept,
         )
-
-    def _generated(self, column: Column, known: ScopeColumn) -> sql.Composable | None:
-        if known.made_of is None:
-            return None  # refused already
-        made = None
-        with self._findings.refusing(f"{self._what(column)}, which is generated"):
-            value = translate_value(known.made_of, Scope(self._known, self._target.server_version, inlined=True))
-            made = stored(value, known.type, known.affinity)
-        return made
 
 
 def is_numbered(table: Table) -> bool:
