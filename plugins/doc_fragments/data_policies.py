@@ -18,17 +18,22 @@ options:
       - V(convert) is possible where a conversion loses nothing. What it makes is read back and compared.
       - Loading and comparing have to be given the same policies.
       - Classes with a conversion are these, each with what is converted.
-      - V(boolean_text), one of t, f, true, false, yes, no (in any case) in a boolean column, as that boolean.
+      - V(boolean_text), one of t, f, true, false, y, n, yes, no, on, off, 1, 0 (in any case) as text in a boolean
+        column.
       - V(naive_time), a time without a zone in a timestamptz column, taken for UTC.
       - V(zoned_time), a time with a zone in a timestamp column, as the same instant in UTC.
       - V(epoch_seconds), a number of seconds since 1970 in a timestamp or timestamptz column, in UTC.
       - V(epoch_milliseconds), an integer of at least 100000000000, as milliseconds since 1970 in UTC.
       - V(julian_day), a real number between 1721425.5 and 5373484.5, as a Julian day in UTC.
       - V(number_as_text), a number in a text column, as its shortest decimal text.
-      - V(text_as_bytes), a text in a bytea column, as its UTF-8 octets.
+      - V(text_as_number), a decimal text in a column of numbers, where that gives back the same number.
+      - V(hex_as_bytes), a text of C(\x) and pairs of hexadecimal digits in a bytea column, as the octets they stand
+        for.
+      - V(text_as_bytes), any other text in a bytea column, as its UTF-8 octets. A value belongs to one class only,
+        so these two can be asked for together.
       - Classes that can be refused or set aside are these.
       - V(storage_class), a value of another type than the column can take.
-      - V(out_of_range), an integer that is too large or too small.
+      - V(out_of_range), a number that is too large or too small.
       - V(inexact_number), a number that the column would round or refuse.
       - V(nul_character), a NUL character in text.
       - V(invalid_utf8), text that is not valid UTF-8.

@@ -15,21 +15,22 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ._balanced import balanced
 from ._errors import DataRefused
+from ._glance import glance
 from ._sqlite_store import quote, reading
-from ._value_kinds import problems_of, suspicions_of
+from ._value_kind import problems_of
 
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._glance import Glance
     from ._planned_table import ColumnPlan, TablePlan
-    from ._value_kinds import Problem
+    from ._value_kind import Problem
 
 NAMED_KEYS = 20
 _SHOWN_CHARACTERS = 100
 _CONDITIONS_AT_ONCE = 1000  # SQLite returns at most 2000 columns
-_TEXTS_AT_ONCE = 100  # a function of SQLite takes at most 127 arguments
-_FAULTY = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Finding:
 
 
 class Census(t.NamedTuple):
-    """The rows, what is wrong with them, and whether no text holds a mark of L(_row_codec.sqlite_csv_row)."""
+    """The rows, what is wrong with them, whether no text holds a mark of the codec's, and the width of the widest."""
 
     rows: int
     findings: list[Finding]
@@ -59,28 +60,26 @@ class Census(t.NamedTuple):
     widest_row: int = 0
 
 
-def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> Census:
+def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str, seen: Glance | None = None) -> Census:
     """Return the number of the profile's rows and everything in them that the target could not hold.
 
     Args:
         connection: A connection prepared by L(_value_kinds.prepare), inside a read transaction.
         plan: The table's plan.
         source_id: The profile, where the plan has a tenant column.
+        seen: What a glance at all of these rows has seen; None to look now.
 
     Raises:
         SqliteError: The file cannot be read.
     """
-    connection.create_function("pgc_text_faults", -1, _text_faults, deterministic=True)
     where, values = tenant_filter(plan, source_id)
     findings: list[Finding] = []
     with reading(connection, f"census of table {plan.source}"):
-        glance = f"SELECT count(*), {', '.join(_glance(plan))} FROM {quote(plan.source)} WHERE {where}"
-        rows, suspects, *faults = connection.execute(glance, values).fetchone()
-        clean = not suspects and not any(fault and fault >= _FAULTY for fault in faults)
-        # Clean data, the usual case, is looked at once, row by row; only other data column by column.
+        seen = seen or glance(connection, plan, where, values)
+        # Clean data, the usual case, is only glanced at; other data is looked at column by column.
         problems = [
             (column, problem)
-            for column in ([] if clean else plan.columns)
+            for column in (plan.columns if seen.suspicious else [])
             for problem in (*_problems(column, True), *_problems(column, False))
         ]
         for start in range(0, len(problems), _CONDITIONS_AT_ONCE):
@@ -95,49 +94,14 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
                     )
         findings += _duplicates(connection, plan, where, values)
         findings += _orphans(connection, plan, where, values)
-    return Census(rows, findings, not any(faults))
-
-
-def _glance(plan: TablePlan) -> t.Iterator[str]:
-    """Yield what one pass asks for: the rows with a suspect value, and the faults of all texts of a row together."""
-    found = [
-        condition.replace("{x}", quote(column.source))
-        for column in plan.columns
-        for condition in suspicions_of(column.kind, column.not_null)
-    ]
-    yield f"ifnull(sum({_either(found)}), 0)"
-    texts = [f"CAST({quote(column.source)} AS BLOB)" for column in plan.columns if column.kind.quoted]
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        yield f"max(pgc_text_faults({', '.join(texts[start : start + _TEXTS_AT_ONCE])}))"
-
-
-def _either(conditions: t.Sequence[str]) -> str:
-    # Balanced: SQLite limits the depth of an expression.
-    if len(conditions) == 1:
-        return conditions[0]
-    middle = len(conditions) // 2
-    return f"({_either(conditions[:middle])} OR {_either(conditions[middle:])})"
-
-
-def _text_faults(*values: bytes | None) -> int:
-    """Return whether the texts of a row hold something that no text of PostgreSQL does, or a mark of the codec's."""
-    # A line feed between them: no octet sequence goes on beyond it.
-    joined = b"\n".join([value for value in values if value])
-    if not joined.isascii():
-        try:
-            joined.decode()
-        except UnicodeDecodeError:
-            return _FAULTY
-    if b"\0" in joined:
-        return _FAULTY
-    return int(b"\x01" in joined or b"\x02" in joined)
+    return Census(seen.rows, findings, seen.marked, seen.widest_row)
 
 
 def tenant_filter(plan: TablePlan, source_id: str) -> tuple[str, tuple[str, ...]]:
     """Return the WHERE condition, and its values, that keeps a statement to those of a profile's rows that travel."""
     where, values = whole_filter(plan, source_id)
     if plan.set_aside:
-        where += f" AND NOT {_either([aside.condition for aside in plan.set_aside])}"
+        where += f" AND NOT {balanced(' OR ', [aside.condition for aside in plan.set_aside])}"
     return where, values
 
 

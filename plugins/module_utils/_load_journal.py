@@ -92,7 +92,10 @@ def read(connection: Connection, schema_name: str) -> dict[str, Loaded]:
             ).format(identifier(_LOAD_TABLE)),
             (schema_name,),
         )
-        return {row[0]: Loaded(*row[:3], tuple(row[3]), row[4]) for row in cursor.fetchall()}
+        return {
+            table: Loaded(table, sha256, rows, tuple(transactions), complete)
+            for table, sha256, rows, transactions, complete in cursor.fetchall()
+        }
 
 
 def write(connection: Connection, schema_name: str, source_id: str, loaded: Loaded) -> None:

@@ -4,7 +4,7 @@
 
 # Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""One process of a load: it reads ranges of the snapshot, copies them, and commits when all the others are ready too."""
+"""One process of a load: it reads ranges of the snapshot, copies them, and commits when all others are ready too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typing as t
 
 from . import _postgres_store, _sqlite_store, _value_kinds
 from ._errors import PostgresError
+from ._glance import glance
 from ._postgres_store import postgres_errors, roll_back
 from ._psycopg2 import psycopg2, sql
 from ._row_codec import csv_options
@@ -22,6 +23,7 @@ from ._sqlite_store import reading
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._glance import Glance
     from ._key_ranges import Range
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
@@ -74,6 +76,17 @@ class LoadWorker:
                 cursor.execute("SELECT set_config('maintenance_work_mem', %s, false)", (_INDEX_MEMORY,))
             self._connection.commit()
 
+    def glance(self, plan: TablePlan, rows: Range) -> Glance:
+        """Return what a quick look at a range tells.
+
+        Raises:
+            SqliteError: The snapshot cannot be read.
+        """
+        source, _connection = self._opened()
+        seen = glance(source, plan, rows.where, rows.values)
+        self._say(seen.rows)
+        return seen
+
     def copy(self, plan: TablePlan, schema_name: str, rows: Range, marked: bool, widest_row: int) -> int:
         """Copy a range of a table within this process's transaction, and return how many rows were sent.
 
@@ -88,14 +101,17 @@ class LoadWorker:
             sql.Identifier(schema_name, plan.target), columns, csv_options(plan.target_codec, marked)
         )
         stream = RowStream(source, plan, rows.where, rows.values, self._say).start(marked, widest_row)
-        with postgres_errors(f"Loading table {schema_name}.{plan.target}"), connection.cursor() as cursor:
-            with reading(source, f"reading table {plan.source}"):
-                try:
-                    cursor.copy_expert(copy, stream, size=CHUNK_BYTES)
-                except psycopg2.Error:
-                    if stream.error is not None:
-                        raise stream.error from None
-                    raise
+        with (
+            postgres_errors(f"Loading table {schema_name}.{plan.target}"),
+            reading(source, f"reading table {plan.source}"),
+            connection.cursor() as cursor,
+        ):
+            try:
+                cursor.copy_expert(copy, stream, size=CHUNK_BYTES)
+            except psycopg2.Error:
+                if stream.error is not None:
+                    raise stream.error from None
+                raise
         self._rows += stream.rows
         return stream.rows
 

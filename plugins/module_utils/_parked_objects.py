@@ -66,13 +66,19 @@ def read(connection: Connection, schema_name: str) -> list[Parked]:
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL(
-                "SELECT table_name, name, kind, definition, attached_as, remark, coalesce(columns, '{{}}'),"
-                " coalesce(parent, '{{}}'), coalesce(parent_columns, '{{}}') FROM {} WHERE schema_name = %s"
+                "SELECT table_name, name, kind, definition, attached_as, remark, columns, parent,"
+                " parent_columns FROM {} WHERE schema_name = %s"
                 " ORDER BY kind = 'foreign key', kind <> 'primary key', table_name, name"
             ).format(identifier(_load_journal.PARKED_TABLE)),
             (schema_name,),
         )
-        return [Parked(*row[:6], tuple(row[6]), tuple(row[7]), tuple(row[8])) for row in cursor.fetchall()]
+        return [_parked(row) for row in cursor.fetchall()]
+
+
+def _parked(row: t.Sequence[t.Any]) -> Parked:
+    table, name, kind, definition, attached_as, remark, *lists = row[:9]
+    columns, parent, parent_columns = (tuple(names or ()) for names in lists)
+    return Parked(table, name, kind, definition, attached_as, remark, columns, parent, parent_columns)
 
 
 def complete(tables: t.Mapping[str, Table], parked: t.Iterable[Parked]) -> dict[str, Table]:
@@ -114,7 +120,7 @@ def park(connection: Connection, schema_name: str, tables: t.Sequence[str]) -> l
             cursor.execute("SET LOCAL lock_timeout TO '30s'; SET LOCAL search_path TO ''")  # every name is written out
             cursor.execute(_DROPPABLE, {"schema": schema_name, "tables": list(tables)})
             for row in cursor.fetchall():
-                one = Parked(*row[:6], tuple(row[6] or ()), tuple(row[7] or ()), tuple(row[8] or ()))
+                one = _parked(row)
                 if _drop(cursor, schema_name, one):
                     _write_down(cursor, schema_name, one)
                     taken.append(one)

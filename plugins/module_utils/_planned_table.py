@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ._value_kinds import Kind
+    from ._value_kind import Kind
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,21 +17,24 @@ QUARANTINE = "quarantine"
 CONVERT = "convert"
 POLICIES = (REFUSE, QUARANTINE, CONVERT)
 
-# The conversions lose nothing: what they make is read back and compared as they made it.
+# The conversions lose no value: what they make is read back and compared as they made it. A value belongs to one class,
+# whatever the others are set to: text of a bytea column that looks like \x41 is never taken for its characters.
 CONVERTIBLE = {
-    "boolean_text": "one of t, f, true, false, yes, no (in any case) in a boolean column, as that boolean",
+    "boolean_text": "one of t, f, true, false, y, n, yes, no, on, off, 1, 0 (in any case) as text in a boolean column",
     "naive_time": "a time without a zone in a timestamptz column, taken for UTC",
     "zoned_time": "a time with a zone in a timestamp column, as the same instant in UTC",
     "epoch_seconds": "a number of seconds since 1970 in a timestamp or timestamptz column, in UTC",
     "epoch_milliseconds": "an integer of at least 100000000000, as milliseconds since 1970 in UTC",
     "julian_day": "a real number between 1721425.5 and 5373484.5, as a Julian day in UTC",
     "number_as_text": "a number in a text column, as its shortest decimal text",
-    "text_as_bytes": "a text in a bytea column, as its UTF-8 octets",
+    "text_as_number": "a decimal text in a column of numbers, where that gives back the same number",
+    "hex_as_bytes": "a text of \\x and pairs of hexadecimal digits in a bytea column, as the octets they stand for",
+    "text_as_bytes": "any other text in a bytea column, as its UTF-8 octets",
 }
 # Classes of single values and rows that can be set aside without a conversion.
 REFUSABLE = {
     "storage_class": "a value of another type than the column can take",
-    "out_of_range": "an integer that is too large or too small",
+    "out_of_range": "a number that is too large or too small",
     "inexact_number": "a number that the column would round or refuse",
     "nul_character": "a NUL character in text",
     "invalid_utf8": "text that is not valid UTF-8",

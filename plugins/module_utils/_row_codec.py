@@ -24,7 +24,7 @@ from ._psycopg2 import sql
 from ._sqlite_store import quote
 
 if t.TYPE_CHECKING:
-    from ._value_kinds import Kind
+    from ._value_kind import Kind
 
 NULL_ITEM = b"~"
 NULL_TEXT = b"#~"

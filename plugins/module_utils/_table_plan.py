@@ -18,7 +18,8 @@ from ._errors import SchemaRefused
 from ._planned_table import ColumnPlan, Reference, SetAside, TablePlan
 from ._policies import QUARANTINE
 from ._sqlite_store import fold, quote
-from ._value_kinds import kind_of, problems_of
+from ._value_kind import problems_of
+from ._value_kinds import kind_of
 
 if t.TYPE_CHECKING:
     from . import _postgres_store, _sqlite_store

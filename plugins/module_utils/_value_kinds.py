@@ -17,6 +17,8 @@ import typing as t
 
 from . import _value_numbers, _value_texts
 from ._policies import CONVERT
+from ._value_conversions import with_conversions
+from ._value_kind import Kind, Problem
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -26,54 +28,6 @@ if t.TYPE_CHECKING:
 _EXACT_INTEGER_AS_FLOAT = 2**53
 # A text as its octets: a function of ours would not be called with one that is no valid UTF-8.
 _OCTETS = "CASE typeof({x}) WHEN 'text' THEN CAST({x} AS BLOB) ELSE {x} END"
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """Values that cannot travel as they are: the class of its policy, a text for the operator, a SQLite condition.
-
-    The condition is false or NULL for NULL, unless NULL is the problem. One that a single function answers for all
-    texts of a row is not C(glanced) at: the census looks for it only where that function found something. One of
-    C(another_storage) is a storage class that the column does not take, with a conversion that was not asked for.
-    """
-
-    problem_class: str
-    text: str
-    condition: str
-    glanced: bool = True
-    another_storage: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """How values of one PostgreSQL type travel and compare.
-
-    The templates take the quoted column as C({x}); they are NULL where it is, unless C(null_safe) is false. What a
-    token is made of holds none of C(; | ~ #).
-
-    Attributes:
-        name: What the plan calls it.
-        storages: The storage classes (C(typeof)) that SQLite may hold in such a column.
-        csv: SQLite expression of the CSV field, without its quotes.
-        sqlite_text: SQLite expression of the token, or of the whole text.
-        postgres_text: PostgreSQL expression of the same.
-        is_text: Whether it is compared as a text of any length and content.
-        quoted: Whether its CSV field needs quotes.
-        null_safe: Whether the SQLite expressions make NULL of NULL.
-        same_order: Whether both stores sort such values alike (text by its octets).
-        problems: What the census looks for beside the storage class.
-    """
-
-    name: str
-    storages: tuple[str, ...]
-    csv: str
-    sqlite_text: str
-    postgres_text: str
-    is_text: bool = False
-    quoted: bool = False
-    null_safe: bool = True
-    same_order: bool = True
-    problems: tuple[Problem, ...] = ()
 
 
 def _number(name: str, function: str, postgres_text: str, csv: str) -> Kind:
@@ -120,9 +74,7 @@ def _time(name: str, call: str, postgres_text: str = "{x}::text") -> Kind:
 COUNTED = ("int2", "int4", "int8")
 # By the name of the type in pg_type, as they are without any conversion.
 KINDS: t.Mapping[str, Kind] = {
-    "int2": _integer("int2", -(2**15), 2**15 - 1),
-    "int4": _integer("int4", -(2**31), 2**31 - 1),
-    "int8": _integer("int8", -(2**63), 2**63 - 1),
+    **{name: _integer(name, *_value_numbers.INTEGERS[name]) for name in COUNTED},
     "text": TEXT,
     "varchar": TEXT,
     "bpchar": dataclasses.replace(
@@ -191,8 +143,9 @@ def kind_of(column: Column, policies: t.Mapping[str, str] | None = None) -> Kind
         policies: As L(_policies.check_policies) returned them.
     """
     converted = {name for name, policy in (policies or {}).items() if policy == CONVERT}
-    size = re.search(r"\((\d+)(?:,(-?\d+))?\)", column.declared)
-    digits = int(size.group(1)) if size else 6
+    declared = re.search(r"\((\d+)(?:,(-?\d+))?\)", column.declared)
+    size = (int(declared.group(1)), int(declared.group(2) or 0)) if declared else None
+    digits = size[0] if size else 6
     kind: Kind | None
     if column.labels:
         labels = ", ".join(_literal(label) for label in column.labels)
@@ -211,14 +164,14 @@ def kind_of(column: Column, policies: t.Mapping[str, str] | None = None) -> Kind
     if kind.name == "date":
         kind = _with_invalid_time(kind)
     if kind.name == "numeric" and size:
-        changed = f"pgc_changed_by_scale({{x}}, {size.group(1)}, {size.group(2) or 0})"
+        changed = f"pgc_changed_by_scale({{x}}, {size[0]}, {size[1]})"
         condition = f"(CASE WHEN typeof({{x}}) IN ('integer', 'real') THEN {changed} ELSE 0 END)"
         problem = Problem("inexact_number", "more digits than {type} keeps", condition)
         kind = dataclasses.replace(kind, problems=(*kind.problems, problem))
     if column.type_name in ("varchar", "bpchar") and size:
-        problem = Problem("too_long", "longer than {type}", f"(length({{x}}) > {size.group(1)})")
+        problem = Problem("too_long", "longer than {type}", f"(length({{x}}) > {size[0]})")
         kind = dataclasses.replace(kind, problems=(*kind.problems, problem))
-    return _with_conversions(kind, converted)
+    return with_conversions(kind, converted, size)
 
 
 def _literal(text: str) -> str:
@@ -254,73 +207,6 @@ def _moment(name: str, digits: int, converted: t.Collection[str]) -> Kind:
     return dataclasses.replace(kind, storages=("text", "integer", "real"), same_order=False, problems=tuple(problems))
 
 
-_FALSE_AND_TRUE = "('t', 'f', 'true', 'false', 'yes', 'no')"
-
-
-def _with_conversions(kind: Kind, converted: t.Collection[str]) -> Kind:
-    """Return the kind with the conversions of values of another storage class, or with their problems by name."""
-    if kind.name == "bool":
-        is_word = f"(typeof({{x}}) = 'text' AND lower({{x}}) IN {_FALSE_AND_TRUE})"
-        value = f"CASE WHEN {is_word} THEN lower({{x}}) IN ('t', 'true', 'yes') ELSE {{x}} END"
-        token = kind.sqlite_text.replace("{x}", f"({value})")
-        return _convert(kind, converted, "boolean_text", "text of a boolean", is_word, value, token, "text")
-    if kind.name == "bytea":
-        return _convert(
-            kind, converted, "text_as_bytes", "text", "(typeof({x}) = 'text')", kind.csv, kind.sqlite_text, "text"
-        )
-    if kind.name == "text" and kind.same_order:
-        is_number = "(typeof({x}) IN ('integer', 'real'))"
-        value = "CASE typeof({x}) WHEN 'real' THEN pgc_float_text({x}) ELSE {x} END"
-        return _convert(kind, converted, "number_as_text", "number", is_number, value, value, "integer", "real")
-    return kind
-
-
-def _convert(
-    kind: Kind,
-    converted: t.Collection[str],
-    name: str,
-    what: str,
-    condition: str,
-    csv: str,
-    token: str,
-    *storages: str,
-) -> Kind:
-    if name not in converted:
-        problem = Problem(name, f"{what} stored for {{type}}", condition, another_storage=True)
-        return dataclasses.replace(kind, problems=(*kind.problems, problem))
-    others = kind.problems
-    if name == "boolean_text":
-        others = (
-            *others,
-            Problem("storage_class", "text that is no {type}", f"(typeof({{x}}) = 'text' AND NOT {condition})"),
-        )
-    return dataclasses.replace(
-        kind, csv=csv, sqlite_text=token, storages=(*kind.storages, *storages), same_order=False, problems=others
-    )
-
-
-def problems_of(kind: Kind, declared: str, not_null: bool) -> list[Problem]:
-    """Return everything the census has to look for in a column, no value being counted under two classes."""
-    named = [problem.condition for problem in kind.problems if problem.another_storage]
-    other = " AND NOT ".join([_another_storage(kind), *named])
-    text = f"{'/'.join(kind.storages)} expected for {{type}}, another type stored"
-    found = [Problem("storage_class", text, f"({other})"), *kind.problems]
-    if not_null:
-        found.append(Problem("null_value", "NULL where {type} NOT NULL is declared", "({x} IS NULL)"))
-    return [dataclasses.replace(problem, text=problem.text.replace("{type}", declared)) for problem in found]
-
-
-def suspicions_of(kind: Kind, not_null: bool) -> list[str]:
-    """Return the fewest conditions of which one holds wherever one of the glanced problems is."""
-    found = [f"({_another_storage(kind)})"]
-    found += [problem.condition for problem in kind.problems if problem.glanced and not problem.another_storage]
-    return [*found, "({x} IS NULL)"] if not_null else found
-
-
-def _another_storage(kind: Kind) -> str:
-    return " AND ".join(f"typeof({{x}}) <> '{storage}'" for storage in (*kind.storages, "null"))
-
-
 def prepare(connection: sqlite3.Connection) -> None:
     """Add the functions that the expressions need to a SQLite connection, and make it return bytes for text."""
     connection.text_factory = bytes
@@ -330,6 +216,10 @@ def prepare(connection: sqlite3.Connection) -> None:
         ("pgc_float4_bits", 1, _value_numbers.float4_bits),
         ("pgc_numeric_text", 1, _value_numbers.numeric_text),
         ("pgc_changed_by_scale", 3, _value_numbers.changed_by_scale),
+        ("pgc_number_problem", 4, _value_numbers.number_problem),
+        ("pgc_number_text", 2, _value_numbers.number_text),
+        ("pgc_number_token", 2, _value_numbers.number_token),
+        ("pgc_is_hex", 1, _value_texts.is_hex),
         ("pgc_invalid_utf8", 1, _value_texts.invalid_utf8),
         ("pgc_moment", 4, _value_texts.moment),
         ("pgc_moment_problem", 3, _value_texts.moment_problem),

@@ -32,6 +32,7 @@ _MOMENT = re.compile(rf"{_DATE}(?:[T ]{_CLOCK} ?(Z|[+-]\d\d(?::?\d\d)?)?)?", re.
 _ONLY_DATE = re.compile(_DATE, re.ASCII)
 _ONLY_CLOCK = re.compile(_CLOCK, re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
+_HEX = re.compile(rb"\\x([0-9a-fA-F]{2})*")
 _LARGEST_EXPONENT = 1000
 
 
@@ -51,6 +52,11 @@ def invalid_utf8(value: bytes | None) -> int:
     except UnicodeDecodeError:
         return 1
     return 0
+
+
+def is_hex(value: bytes | None) -> int:
+    """Return whether the octets of a text are what PostgreSQL shows of a bytea: a backslash, an x and digits."""
+    return int(value is not None and _HEX.fullmatch(value) is not None)
 
 
 def moment(value: t.Any, zoned: int, digits: int, converted: str) -> t.Any:

@@ -150,6 +150,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _bulk_load,
     _census,
+    _load_census,
     _load_decision,
     _parked_objects,
     _quarantine,
@@ -162,7 +163,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     profile_options,
     tenant_data_options,
 )
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import SILENT, Progress
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import SILENT
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._workers import available_cores
 
@@ -175,15 +176,14 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
     digest = "" if module.check_mode else _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
     with contextlib.ExitStack() as stack:
         # Before any store is open: neither SQLite nor PostgreSQL may be carried into another process.
-        count = 0 if module.check_mode else params["workers"] or available_cores()
-        workers = stack.enter_context(_bulk_load.make_workers(count))
+        workers = stack.enter_context(_bulk_load.make_workers(params["workers"] or available_cores()))
         stores = stack.enter_context(open_stores(params, plan_only=module.check_mode))
         stores.plan.refuse()
         progress = SILENT
         if not module.check_mode:
             _load_decision.begin(stores.connection, stores.profile.source_id)
-            _bulk_load.open_workers(workers, stores, params)
-        taken = _take_census(stores, progress)
+        _bulk_load.open_workers(workers, stores, params)
+        taken = _load_census.take_all(stores, workers, progress)
         if stores.planned_only:
             actions = dict.fromkeys((plan.target for plan in stores.plan.tables), _load_decision.LOAD)
         else:
@@ -202,17 +202,6 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
             _apply(_bulk_load.Load(stores, workers, digest, progress), taken, actions, shared, result)
     result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result
-
-
-def _take_census(stores: Stores, progress: Progress) -> dict[str, _census.Census]:
-    taken = {}
-    for plan in stores.plan.tables:
-        progress.begin("census", plan.source, 0)
-        taken[plan.source] = _census.take_census(stores.source, plan, stores.profile.source_id)
-        progress.advance(taken[plan.source].rows)
-        progress.end()
-    _census.refuse([finding for census in taken.values() for finding in census.findings])
-    return taken
 
 
 def _read_shared(stores: Stores, shared_tables: list[dict[str, t.Any]]) -> list[_shared_rows.SharedRow]:

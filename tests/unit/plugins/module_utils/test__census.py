@@ -120,7 +120,7 @@ def test_a_value_that_the_type_holds_exactly_is_no_finding(
 @pytest.mark.parametrize(
     ("type_name", "value", "problem_class", "problem"),
     [
-        ("int4", "12", "storage_class", "integer expected for int4, another type stored"),
+        ("int4", "12", "text_as_number", "text of a number stored for int4"),
         ("int4", "", "storage_class", "integer expected for int4, another type stored"),
         ("int4", 1.5, "storage_class", "integer expected for int4, another type stored"),
         ("int4", b"1", "storage_class", "integer expected for int4, another type stored"),
@@ -130,10 +130,10 @@ def test_a_value_that_the_type_holds_exactly_is_no_finding(
         ("bool", 2, "out_of_range", "out of range for bool (0 to 1)"),
         ("bool", "true", "boolean_text", "text of a boolean stored for bool"),
         ("bool", "maybe", "storage_class", "integer expected for bool, another type stored"),
-        ("float8", "1.5", "storage_class", "real/integer expected for float8, another type stored"),
+        ("float8", "1.5", "text_as_number", "text of a number stored for float8"),
         ("float8", 2**53 + 1, "inexact_number", "integer too large to be exact as double precision"),
         ("float8", -(2**53) - 1, "inexact_number", "integer too large to be exact as double precision"),
-        ("numeric", "1", "storage_class", "integer/real expected for numeric, another type stored"),
+        ("numeric", "1", "text_as_number", "text of a number stored for numeric"),
         ("text", 1, "number_as_text", "number stored for text"),
         ("text", 0.5, "number_as_text", "number stored for text"),
         ("text", b"pem", "storage_class", "text expected for text, another type stored"),
@@ -400,6 +400,12 @@ def test_a_character_that_only_two_texts_together_would_make_is_found(connection
     ("type_name", "value", "name"),
     [
         ("bool", "Yes", "boolean_text"),
+        ("bool", "0", "boolean_text"),
+        ("int4", "-007", "text_as_number"),
+        ("float4", "0.1", "text_as_number"),
+        ("numeric", "1.50", "text_as_number"),
+        ("bytea", "\\x00fF", "hex_as_bytes"),
+        ("bytea", "\\x0", "text_as_bytes"),
         ("text", 1.5, "number_as_text"),
         ("bytea", "é", "text_as_bytes"),
         ("timestamptz", "2024-01-01", "naive_time"),
@@ -424,8 +430,8 @@ def test_a_word_that_is_no_boolean_stays_refused_when_the_others_are_converted(c
     connection.execute("INSERT INTO t VALUES ('1', 'true'), ('2', 'maybe'), ('3', 1), ('4', 2)")
     found = census_of(connection, table_plan(column("x", "bool", policies={"boolean_text": "convert"})))
     assert [(finding.problem_class, finding.first_keys) for finding in found] == [
-        ("out_of_range", ("(id=4)",)),
         ("storage_class", ("(id=2)",)),
+        ("out_of_range", ("(id=4)",)),
     ]
 
 
@@ -434,3 +440,42 @@ def test_a_text_that_is_no_label_is_found(connection: sqlite3.Connection) -> Non
     connection.execute("INSERT INTO t VALUES ('1', 'it''s'), ('2', 'other'), ('3', '{x}')")
     found = census_of(connection, table_plan(column("x", "mood", labels=("it's", "{x}"))))
     assert [(finding.problem_class, finding.first_keys) for finding in found] == [("unknown_label", ("(id=2)",))]
+
+
+@pytest.mark.parametrize("asked", [{}, {"text_as_number": "convert"}], ids=["refused", "converted"])
+@pytest.mark.parametrize(
+    ("value", "problem_class"),
+    [("40000", "out_of_range"), ("1.5", "storage_class"), ("", "storage_class"), ("0x1", "storage_class")],
+)
+def test_a_text_that_int2_cannot_give_back_has_one_class_whatever_is_asked(
+    connection: sqlite3.Connection, asked: dict[str, str], value: str, problem_class: str
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', ?), ('2', 7), ('3', NULL)", (value,))
+    found = census_of(connection, table_plan(column("x", "int2", policies=asked)))
+    assert [(finding.problem_class, finding.first_keys) for finding in found] == [(problem_class, ("(id=1)",))]
+
+
+def test_texts_of_a_bytea_column_have_two_classes_that_can_be_asked_for_together(
+    connection: sqlite3.Connection,
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', '\\x41'), ('2', '\\x4'), ('3', x'00'), ('4', '\\X41')")
+
+    def classes(*names: str) -> dict[str, tuple[str, ...]]:
+        asked = column("x", "bytea", policies=dict.fromkeys(names, "convert"))
+        return {found.problem_class: found.first_keys for found in census_of(connection, table_plan(asked))}
+
+    assert classes() == {"hex_as_bytes": ("(id=1)",), "text_as_bytes": ("(id=2)", "(id=4)")}
+    assert classes("text_as_bytes") == {"hex_as_bytes": ("(id=1)",)}
+    assert classes("text_as_bytes", "hex_as_bytes") == {}
+
+
+@pytest.mark.parametrize(("value", "refused"), [(12345, True), (1234, False), (0.1 + 0.2, True), (1.5, False)])
+def test_a_number_that_becomes_a_text_is_as_long_as_that_text(
+    connection: sqlite3.Connection, value: float, refused: bool
+) -> None:
+    connection.execute("CREATE TABLE t (id TEXT, x)")
+    connection.execute("INSERT INTO t VALUES ('1', ?)", (value,))
+    asked = column("x", "varchar", declared="character varying(4)", policies={"number_as_text": "convert"})
+    assert [found.problem_class for found in census_of(connection, table_plan(asked))] == ["too_long"] * refused

@@ -16,7 +16,8 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._policies import 
     check_policies,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._postgres_store import Column
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import KINDS, kind_of, problems_of
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kind import problems_of
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import KINDS, kind_of
 
 TYPES = [*KINDS, "timestamptz", "timestamp", "time", "mood"]
 
