@@ -43,10 +43,8 @@ def test_whatever_is_written_is_read_back(
     rows: list[list[str | None]], delimiter: str, line_end: str, marked: bool, cut: bool
 ) -> None:
     octets = (b"\xef\xbb\xbf" if marked else b"") + written(rows, delimiter, line_end)
-    if cut and rows and octets.removesuffix(line_end.encode()):
+    if cut and rows and rows[-1] != [None]:  # which is nothing but its line end
         octets = octets.removesuffix(line_end.encode())
-        if octets == b"\xef\xbb\xbf":  # one record of one NULL is not told from no record
-            return
     assert fields(octets, delimiter=delimiter) == rows
 
 
