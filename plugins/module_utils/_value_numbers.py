@@ -121,7 +121,7 @@ def number_token(value: bytes, type_name: str) -> t.Any:
     if type_name == "numeric":
         return _plain(Decimal(value.decode()))
     read = _read_float(value, type_name)
-    return float4_bits(read) if type_name == "float4" else float_bits(read)
+    return float4_bits(read) if type_name == "float4" else float_octets(read).hex()
 
 
 def _read_float(value: bytes, type_name: str) -> float:
