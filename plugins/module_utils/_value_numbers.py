@@ -24,8 +24,8 @@ _INFINITY = float("inf")
 _REAL_DIGITS = 9  # tell every real from every other
 
 
-# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does. Functions
-# that are built in cost SQLite half as much to call. Both take numbers only.
+# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does. What is
+# built into Python costs SQLite half as much to call. Both take numbers only.
 float_text = repr
 float_octets = struct.Struct(">d").pack
 
