@@ -51,7 +51,8 @@ def table_plan(
     indexes: tuple[Names, ...] = (),
 ) -> TablePlan:
     own = [column(part, "text") for part in key if part not in [known.source for known in columns]]
-    return TablePlan(name, name, (*own, *columns), key, tenant, uniques, source_uniques, references, indexes=indexes)
+    facts = (name, name, (*own, *columns), key, tenant, uniques, source_uniques, references)
+    return TablePlan(*facts, row_name="rowid", indexes=indexes)
 
 
 def census_of(connection: sqlite3.Connection, plan: TablePlan, source_id: str = "a") -> list[Finding]:
