@@ -24,8 +24,8 @@ _INFINITY = float("inf")
 _REAL_DIGITS = 9  # tell every real from every other
 
 
-# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does. Functions
-# that are built in cost SQLite half as much to call. Both take numbers only.
+# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does.
+# Functions that are built in cost SQLite half as much to call. Both take numbers only.
 float_text = repr
 float_octets = struct.Struct(">d").pack
 
@@ -121,7 +121,7 @@ def number_token(value: bytes, type_name: str) -> t.Any:
     if type_name == "numeric":
         return _plain(Decimal(value.decode()))
     read = _read_float(value, type_name)
-    return float4_bits(read) if type_name == "float4" else float_bits(read)
+    return float4_bits(read) if type_name == "float4" else float_octets(read).hex()
 
 
 def _read_float(value: bytes, type_name: str) -> float:
