@@ -20,7 +20,7 @@ import itertools
 import struct
 import typing as t
 
-from ._census import tenant_filter
+from . import _key_ranges
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
 from ._row_codec import postgres_row, row_digest, sqlite_row
@@ -109,7 +109,7 @@ def sqlite_rows(
     connection: sqlite3.Connection, plan: TablePlan, source_id: str, with_key: bool = False
 ) -> t.Iterator[tuple[bytes, ...]]:
     """Iterate over the canonical rows of one profile's rows in SQLite, each followed by its key's text if asked for."""
-    where, values = tenant_filter(plan, source_id)
+    where, values = _key_ranges.whole(connection, plan, source_id)
     row = sqlite_row(plan.source_codec)
     if with_key:
         row += f", {sqlite_row(plan.source_key_codec)}"

@@ -19,6 +19,7 @@ import re
 import typing as t
 import uuid
 from decimal import Decimal
+from fractions import Fraction
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -34,6 +35,7 @@ _ONLY_CLOCK = re.compile(_CLOCK, re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
 _HEX = re.compile(rb"\\x([0-9a-fA-F]{2})*")
 _LARGEST_EXPONENT = 1000
+_LARGEST_JSONB = 1 << 28  # octets; PostgreSQL's own limit for what one value holds
 
 
 def misplaced(value: t.Any) -> t.Any:
@@ -139,11 +141,12 @@ def _counted_moment(value: float, digits: int) -> tuple[datetime.datetime | None
         count = value * 1000 if milliseconds else value * 1_000_000
         problem = "epoch_milliseconds" if milliseconds else "epoch_seconds"
     elif _JULIAN_DAYS[0] <= value <= _JULIAN_DAYS[1]:
-        count, problem = round((value - _JULIAN_EPOCH) * _DAY), "julian_day"
+        count, problem = round((Fraction(value) - Fraction(_JULIAN_EPOCH)) * _DAY), "julian_day"
         if count / _DAY + _JULIAN_EPOCH != value:
             return None, "invalid_time"
     else:
-        count, problem = round(value * 1_000_000), "epoch_seconds"
+        # Not as a double: so many microseconds are more than it can count.
+        count, problem = round(Fraction(value) * 1_000_000), "epoch_seconds"
         if count / 1_000_000 != value:
             return None, "invalid_time"
     if count % 10 ** (6 - digits):
@@ -209,6 +212,8 @@ def jsonb_digest(value: t.Any) -> t.Any:
 
 def is_json(value: t.Any, binary: int) -> int:
     """Return whether a json column, or with C(binary) a jsonb column, gives back all that the text says."""
+    if binary and len(value or b"") >= _LARGEST_JSONB:
+        return 0
     try:
         _jsonb_text(_parse_json(value.decode(), bool(binary))).encode()
     except (ValueError, RecursionError, AttributeError):
