@@ -69,6 +69,11 @@ def tenant_data_options() -> Spec:
     }
 
 
+def progress_options() -> Spec:
+    """Return where the progress of a long module is told (doc fragment C(progress))."""
+    return {"progress_file": {"type": "path"}}
+
+
 def csv_files_options() -> Spec:
     """Return the CSV files that stand in for the SQLite file (doc fragment C(csv_files))."""
     return {

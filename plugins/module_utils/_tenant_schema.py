@@ -12,26 +12,32 @@ import dataclasses
 import typing as t
 
 from . import _load_journal, _postgres_store
-from ._errors import PostgresError, ProfileError, SchemaRefused
+from ._errors import PostgresError, ProfileError
 from ._postgres_store import identifier, postgres_errors, roll_back
 from ._profile import BOOKKEEPING_SCHEMA, MAX_IDENTIFIER_BYTES, Profile, check_schema_name, refuse_collision
 from ._psycopg2 import sql
-from ._schema_translation import Statement, translate
+from ._translated_schema import Source, translated_statements
+from ._translated_table import Statement
 
 if t.TYPE_CHECKING:
     from ._psycopg2 import Connection
-    from ._sqlite_store import Catalog
 
 _DML = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @dataclasses.dataclass(frozen=True)
 class SchemaPlan:
-    """What has to be done so that the profile has its schema; empty when there is nothing to do."""
+    """What has to be done so that the profile has its schema; empty when there is nothing to do.
+
+    C(translated) are those of the statements that create the schema and its tables, C(notes) say what of them will
+    be there in another form.
+    """
 
     statements: tuple[Statement, ...]
     schema_exists: bool
     tables: tuple[str, ...]
+    translated: tuple[Statement, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def actions(self) -> list[str]:
@@ -72,25 +78,20 @@ def plan_present(
     connection: Connection,
     profile: Profile,
     *,
-    catalog: Catalog | None,
-    translate_tables: t.Collection[str],
+    source: Source | None,
     registry_table: str,
     owner: str | None,
     app_role: str | None,
-    excluded: t.Collection[str] = (),
 ) -> SchemaPlan:
     """Return what is missing of the schema, its tables, its mapping, its grants and our bookkeeping.
 
     Args:
         connection: The session of the administrator.
         profile: The profile.
-        catalog: What the SQLite file declares, when the tables are to be translated from it; None when they are
-            the application's own.
-        translate_tables: The tables to translate.
+        source: What the tables are to be translated from; None when they are the application's own.
         registry_table: The registry, or an empty text.
         owner: The role that is to own the schema and its tables.
         app_role: The role that is to use them.
-        excluded: Views and triggers of the file to leave behind.
 
     Raises:
         SchemaRefused: Something cannot be translated; nothing was created.
@@ -103,28 +104,21 @@ def plan_present(
         statements: list[Statement] = []
         if not _load_journal.is_installed(connection):
             statements.append(Statement(f"bookkeeping schema {BOOKKEEPING_SCHEMA}", sql.SQL("")))
-        if catalog is not None:
-            owned = [_as_role(owner)] if owner else []
+        translated: tuple[Statement, ...] = ()
+        notes: tuple[str, ...] = ()
+        if source is not None:
+            created, notes = translated_statements(connection, profile.schema_name, source, tables)
             if not exists:
                 create = sql.SQL("CREATE SCHEMA {}").format(schema)
-                owned.append(Statement(f"schema {profile.schema_name}", create))
-            missing = [name for name in translate_tables if name not in tables]
-            translation = translate(catalog, missing, profile.schema_name, existing=tables, excluded=excluded)
-            if translation.refusals:
-                raise SchemaRefused(
-                    "The tables cannot be translated",
-                    "; ".join(translation.refusals),
-                    "Nothing was created. Let the application bring its own tables (bootstrap: api or command), or "
-                    "name the tables, views or triggers under exclude_tables of the profile.",
-                    refusals=list(translation.refusals),
-                )
-            owned += translation.statements
-            statements += [*owned, _as_role(None)] if len(owned) > bool(owner) else []
+                created = (Statement(f"schema {profile.schema_name}", create), *created)
+            if created:
+                translated = (_as_role(owner), *created, _as_role(None)) if owner else created
+            statements += translated
             statements += _registry(connection, profile, registry_table, owner)
-        if app_role and (exists or catalog is not None):
+        if app_role and (exists or source is not None):
             new = any(s.creates.startswith("table ") for s in statements)
             statements += _grants(connection, profile.schema_name, app_role, new or not exists)
-    return SchemaPlan(tuple(statements), exists, tuple(sorted(tables)))
+    return SchemaPlan(tuple(statements), exists, tuple(sorted(tables)), translated, notes)
 
 
 def _as_role(role: str | None) -> Statement:
@@ -196,15 +190,36 @@ def apply(connection: Connection, plan: SchemaPlan) -> None:
     try:
         if plan.actions[0].startswith("bookkeeping"):
             _load_journal.install(connection)
-        with connection.cursor() as cursor:
-            for statement in plan.statements:
-                with postgres_errors(f"Creating {statement.creates or 'the tenant schema'}"):
-                    if statement.statement.as_string(cursor):
-                        cursor.execute(statement.statement)
+        _execute(connection, plan.statements, "Creating")
         connection.commit()
     except BaseException:
         roll_back(connection)
         raise
+
+
+def rehearse(connection: Connection, plan: SchemaPlan) -> None:
+    """Let PostgreSQL say what it refuses of a schema that does not exist yet, and take everything back.
+
+    The statements of such a schema touch nothing that is there, so they wait for nobody and hold nobody up. Those
+    for a schema that exists are not tried: a foreign key to a table that is there would lock it.
+
+    Raises:
+        PostgresError: The server refused a statement.
+    """
+    if plan.schema_exists:
+        return
+    try:
+        _execute(connection, plan.translated, "Trying to create")
+    finally:
+        roll_back(connection)
+
+
+def _execute(connection: Connection, statements: t.Iterable[Statement], doing: str) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            with postgres_errors(f"{doing} {statement.creates or 'the tenant schema'}"):
+                if statement.statement.as_string(cursor):
+                    cursor.execute(statement.statement)
 
 
 def archive_name(schema_name: str, suffix: str) -> str:

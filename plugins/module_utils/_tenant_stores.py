@@ -17,8 +17,8 @@ from . import _parked_objects, _postgres_store, _sqlite_store, _value_kinds
 from ._errors import PostgresError, SqliteError
 from ._policies import check_policies
 from ._profile import Profile, profile_of
-from ._schema_translation import postgres_type
 from ._table_plan import Plan, make_plan
+from ._translated_schema import planned_tables
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -73,7 +73,7 @@ def open_stores(params: t.Mapping[str, t.Any], *, plan_only: bool = False) -> t.
             connection.rollback()
         planned_only = not targets and plan_only
         if planned_only:
-            targets = _expected_targets(catalog, tenant_tables(catalog, params))
+            targets = planned_tables(source, connection, catalog, tenant_tables(catalog, params))
         elif not targets:
             raise PostgresError(
                 f"Schema {profile.schema_name} of source_id {profile.source_id!r} does not exist, or has no tables",
@@ -120,39 +120,3 @@ def tenant_tables(catalog: _sqlite_store.Catalog, params: t.Mapping[str, t.Any])
     """Return the names of the tables that belong into a tenant schema, by the options C(shared_tables) and so on."""
     left_behind = {*(table["name"] for table in params["shared_tables"]), *params["exclude_tables"]}
     return [table.name for table in catalog.tables if table.kind == "table" and table.name not in left_behind]
-
-
-def _expected_targets(catalog: _sqlite_store.Catalog, names: t.Collection[str]) -> dict[str, _postgres_store.Table]:
-    declared = {"bigint": "int8", "double precision": "float8", "boolean": "bool"}
-    targets = {}
-    for table in catalog.tables:
-        if table.name not in names:
-            continue
-        columns = []
-        for column in table.columns:
-            name = postgres_type(column.declared_type) or "text"
-            columns.append(
-                _postgres_store.Column(
-                    column.name,
-                    declared.get(name, name),
-                    name,
-                    column.not_null or bool(column.primary_key),
-                    False,
-                    "",
-                    column.generated,
-                    None,
-                )
-            )
-        foreign = [
-            _postgres_store.ForeignKey("", key.columns, ("", key.parent), key.parent_columns)
-            for key in table.foreign_keys
-        ]
-        uniques = [index.columns for index in table.indexes if index.unique and None not in index.columns]
-        targets[table.name] = _postgres_store.Table(
-            table.name,
-            tuple(columns),
-            table.key,
-            tuple(tuple(name for name in names if name) for names in uniques),
-            tuple(foreign),
-        )
-    return targets

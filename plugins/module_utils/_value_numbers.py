@@ -24,15 +24,10 @@ _INFINITY = float("inf")
 _REAL_DIGITS = 9  # tell every real from every other
 
 
-# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does.
-def float_text(value: t.Any) -> t.Any:
-    """Return a number as the shortest decimal text that reads back as the same double."""
-    return repr(float(value)) if isinstance(value, (int, float)) else misplaced(value)
-
-
-def float_bits(value: t.Any) -> t.Any:
-    """Return the bits of a double, in hexadecimal."""
-    return struct.pack(">d", value).hex() if isinstance(value, (int, float)) else misplaced(value)
+# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does. Functions
+# that are built in cost SQLite half as much to call. Both take numbers only.
+float_text = repr
+float_octets = struct.Struct(">d").pack
 
 
 def float4_bits(value: t.Any) -> t.Any:
@@ -126,7 +121,7 @@ def number_token(value: bytes, type_name: str) -> t.Any:
     if type_name == "numeric":
         return _plain(Decimal(value.decode()))
     read = _read_float(value, type_name)
-    return float4_bits(read) if type_name == "float4" else float_bits(read)
+    return float4_bits(read) if type_name == "float4" else float_octets(read).hex()
 
 
 def _read_float(value: bytes, type_name: str) -> float:

@@ -12,6 +12,8 @@ version_added: 1.0.0
 description:
   - Pairs the tables of the SQLite file with those of the tenant schema, looks at every value that is to travel,
     and copies the profile's rows with C(COPY), parents before children. CSV files can stand in for the SQLite file.
+  - Several processes read disjoint ranges of a table. Where a table is large, its indexes and keys are taken away
+    meanwhile and built again afterwards as they were, if O(session_role) or the login may drop them.
   - A table is loaded as a whole or not at all, and recorded in the transaction that loaded it, so an interrupted
     load goes on where it stopped and a second run finds nothing to do.
   - Values that PostgreSQL could not hold exactly are found before anything is written, and refused by table,
@@ -23,6 +25,12 @@ options:
     description:
       - The SHA-256 of the snapshot, as its manifest tells it. The load is refused when the file has another one.
     type: str
+  workers:
+    description:
+      - How many processes copy, each with a connection of its own to PostgreSQL; by default as many as this host has
+        cores.
+      - Each takes some 40 MB of memory, however large the data is, and a value of it or two where values are larger.
+    type: int
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
   - sxops.pg_cutover.postgres
@@ -30,6 +38,7 @@ extends_documentation_fragment:
   - sxops.pg_cutover.tenant_data
   - sxops.pg_cutover.csv_files
   - sxops.pg_cutover.data_policies
+  - sxops.pg_cutover.progress
 attributes:
   check_mode:
     details:
@@ -90,6 +99,9 @@ tables:
     rows:
       description: How many rows the profile has in it.
       type: int
+    copy_ms:
+      description: How long copying it took, until all processes had committed, in milliseconds.
+      type: int
     duration_ms:
       description: How long its load took, in milliseconds; 0 for V(keep) and in check mode.
       type: int
@@ -101,7 +113,7 @@ tables:
       description: The same for people, the names of the columns by what they are declared as on both sides.
       type: dict
   sample:
-    - {table: videos, target: videos, action: load, rows: 20000, duration_ms: 900, columns: ["id (TEXT) to id (text)"],
+    - {table: videos, target: videos, action: load, rows: 20000, copy_ms: 800, duration_ms: 900, columns: ["id (TEXT) to id (text)"],
        conversions: {TEXT to text: [id]}}
 csv_files:
   description: The CSV files as they were read.
@@ -153,6 +165,28 @@ rows:
   returned: success
   type: int
   sample: 22000
+put_back:
+  description:
+    - Indexes and constraints that a load which was stopped had taken away and this one puts back.
+  returned: success
+  type: list
+  elements: str
+  sample: [index idx_videos_updated of videos]
+workers:
+  description: How many processes copied.
+  returned: success, not in check mode
+  type: int
+  sample: 4
+worker_peak_bytes:
+  description: How much memory the largest of them had resident at most, in octets.
+  returned: success, not in check mode
+  type: int
+  sample: 33554432
+index_ms:
+  description: How long building the indexes and constraints took that had been taken away, in milliseconds.
+  returned: success, not in check mode
+  type: int
+  sample: 900
 planned_only:
   description: Whether the tenant schema does not exist yet, so that the plan rests on SQLite's declared types.
   returned: success
@@ -208,9 +242,10 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     data_policies_options,
     postgres_options,
     profile_options,
+    progress_options,
     tenant_data_options,
 )
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import SILENT
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import open_progress
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._workers import available_cores
 
@@ -237,8 +272,9 @@ def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
         # Before any store is open: neither SQLite nor PostgreSQL may be carried into another process.
         workers = stack.enter_context(_bulk_load.make_workers(params["workers"] or available_cores()))
         stores = stack.enter_context(open_stores(params, plan_only=module.check_mode))
+        stack.callback(workers.close)  # first: the last one to leave a SQLite file tidies up behind all
         stores.plan.refuse()
-        progress = SILENT
+        progress = open_progress(params)
         if not module.check_mode:
             _load_decision.begin(stores.connection, stores.profile.source_id)
         _bulk_load.open_workers(workers, stores, params)
@@ -341,6 +377,7 @@ def main() -> None:
             **tenant_data_options(),
             **csv_files_options(),
             **data_policies_options(),
+            **progress_options(),
             "snapshot_sha256": {"type": "str"},
             "workers": {"type": "int"},
         },

@@ -36,6 +36,7 @@ extends_documentation_fragment:
   - sxops.pg_cutover.tenant_data
   - sxops.pg_cutover.csv_files
   - sxops.pg_cutover.data_policies
+  - sxops.pg_cutover.progress
 attributes:
   check_mode:
     details: Does the same in check mode, because it only reads.
@@ -151,9 +152,11 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     data_policies_options,
     postgres_options,
     profile_options,
+    progress_options,
     tenant_data_options,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._parity import MODES
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import open_progress
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import open_stores
 
 
@@ -165,7 +168,8 @@ def prove(module: AnsibleModule) -> dict[str, t.Any]:
         open_stores(params) as stores,
     ):
         stores.plan.refuse()
-        outcome = _parity_run.compare_stores(stores, params["shared_tables"], params["mode"])
+        progress = open_progress(params)
+        outcome = _parity_run.compare_stores(stores, params["shared_tables"], params["mode"], progress)
         quarantine = [
             found
             for plan in stores.plan.tables
@@ -185,6 +189,7 @@ def main() -> None:
             **tenant_data_options(),
             **csv_files_options(),
             **data_policies_options(),
+            **progress_options(),
             "mode": {"type": "str", "choices": list(MODES), "default": "full"},
             "fail_on_open": {"type": "bool", "default": True},
         },

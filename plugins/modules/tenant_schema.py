@@ -26,8 +26,11 @@ options:
   tables:
     description:
       - V(application) leaves the tables to the application's own bootstrap, which has run before or will.
-      - V(translate) creates missing tables from what the SQLite file declares. Anything without an exact
-        counterpart in PostgreSQL is refused by name.
+      - V(translate) creates missing tables from what the SQLite file declares, with their keys, indexes, checks,
+        defaults, generated columns and foreign keys. Anything without an exact counterpart in PostgreSQL is refused
+        by name, and what is there in another form is among RV(notes).
+      - In check mode PostgreSQL itself is asked as well, when the schema does not exist yet. The statements run in a
+        transaction that is rolled back, and touch nothing that is there.
     type: str
     choices: [application, translate]
     default: application
@@ -35,6 +38,18 @@ options:
     description: The SQLite file to translate tables from; required with O(tables=translate).
     type: path
     required: false
+  nocase:
+    description:
+      - What becomes of the collation C(NOCASE) with O(tables=translate).
+      - V(lower_index) keeps unique keys and indexes regardless of case, by C(lower\(...\)) of the text. That is exactly
+        what C(NOCASE) compares, and works on every server. A comparison in a query regards case.
+      - V(icu) makes an ICU collation in the tenant schema, so that comparisons in queries disregard case as well. It
+        takes accented and other letters for the same regardless of case too, which SQLite does not. It needs a server
+        with ICU.
+      - V(refuse) refuses such columns and indexes by name.
+    type: str
+    choices: [lower_index, icu, refuse]
+    default: lower_index
   owner:
     description: Role that is to own the schema and the tables created with O(tables=translate).
     type: str
@@ -111,6 +126,14 @@ actions:
   type: list
   elements: str
   sample: [bookkeeping schema sxops_cutover]
+notes:
+  description:
+    - What of the translated tables is there in another form than in the SQLite file, or was decided by the values and
+      not by the declaration.
+  returned: O(state=present)
+  type: list
+  elements: str
+  sample: ["column users.total: VIRTUAL becomes STORED, since this PostgreSQL knows no other"]
 archived_as:
   description: The name under which the schema is kept.
   returned: O(state=archived) and there was a schema
@@ -143,6 +166,8 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._profile import Profile, profile_of
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import tenant_tables
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._translated_schema import Source
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._translated_types import read_observed
 
 
 def ensure(module: AnsibleModule) -> dict[str, t.Any]:
@@ -159,36 +184,39 @@ def _present(module: AnsibleModule, connection: t.Any, profile: Profile) -> dict
     params = module.params
     mapped = _tenant_schema.known_mappings(connection, params["registry_table"])
     _tenant_schema.check_mapping(profile, mapped, params["known_profiles"])
-    with contextlib.ExitStack() as stack:
-        catalog = None
-        names: list[str] = []
-        if params["tables"] == "translate":
-            source = stack.enter_context(contextlib.closing(_sqlite_store.open_readonly(params["sqlite_path"])))
-            catalog = _sqlite_store.read_catalog(source)
-            names = tenant_tables(catalog, params)
-        plan = _tenant_schema.plan_present(
-            connection,
-            profile,
-            catalog=catalog,
-            translate_tables=names,
-            registry_table=params["registry_table"],
-            owner=params["owner"],
-            app_role=params["app_role"],
-            excluded=params["exclude_tables"],
-        )
-        actions = list(plan.actions)
-        if not module.check_mode:
-            _postgres_store.try_profile_lock(connection, profile.source_id)
-            _tenant_schema.apply(connection, plan)
+    source = _source(params) if params["tables"] == "translate" else None
+    plan = _tenant_schema.plan_present(
+        connection,
+        profile,
+        source=source,
+        registry_table=params["registry_table"],
+        owner=params["owner"],
+        app_role=params["app_role"],
+    )
+    actions = list(plan.actions)
+    if module.check_mode:
+        _tenant_schema.rehearse(connection, plan)
+    else:
+        _postgres_store.try_profile_lock(connection, profile.source_id)
+        _tenant_schema.apply(connection, plan)
     return {
         "changed": bool(actions),
         "schema_name": profile.schema_name,
-        "schema_exists": plan.schema_exists or (catalog is not None and not module.check_mode),
+        "schema_exists": plan.schema_exists or (source is not None and not module.check_mode),
         "mapped": profile.source_id in _tenant_schema.known_mappings(connection, params["registry_table"]),
         "tables": list(plan.tables),
         "actions": actions,
+        "notes": list(plan.notes),
         "diff": {"before": {"missing": actions}, "after": {"missing": []}},
     }
+
+
+def _source(params: dict[str, t.Any]) -> Source:
+    with contextlib.closing(_sqlite_store.open_readonly(params["sqlite_path"])) as connection:
+        catalog = _sqlite_store.read_catalog(connection)
+        names = tenant_tables(catalog, params)
+        observed = read_observed(connection, catalog, names)
+    return Source(catalog, names, observed, params["exclude_tables"], params["nocase"])
 
 
 def _archived(module: AnsibleModule, connection: t.Any, profile: Profile) -> dict[str, t.Any]:
@@ -225,6 +253,7 @@ def main() -> None:
             **data_options,
             "state": {"type": "str", "choices": ["present", "archived"], "default": "present"},
             "tables": {"type": "str", "choices": ["application", "translate"], "default": "application"},
+            "nocase": {"type": "str", "choices": ["lower_index", "icu", "refuse"], "default": "lower_index"},
             "owner": {"type": "str"},
             "app_role": {"type": "str"},
             "known_profiles": {"type": "dict", "default": {}},

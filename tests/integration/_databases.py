@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Databases of a test file's own on the stack's server, and profiles whose rows are to travel into them."""
+"""Databases of a test file's own, and profiles whose rows are to travel into them."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sqlite3
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg2
+from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _load_journal, _parity_run, _tenant_stores
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED
-from ansible_collections.sxops.pg_cutover.plugins.modules import tenant_load
+from ansible_collections.sxops.pg_cutover.plugins.modules import tenant_load, tenant_schema
 from local_stack.stack import Stack
 
 
@@ -46,9 +48,9 @@ class Database:
 
 
 @contextlib.contextmanager
-def fresh_database(stack: Stack, name: str) -> Iterator[Database]:
-    """Create a database on the stack's server; it is dropped at the end."""
-    superuser = str(stack.secrets()["superuser_dsn"])
+def fresh_database(server: Server | Stack, name: str) -> Iterator[Database]:
+    """Create a database on the server, or on the stack's; it is dropped at the end."""
+    superuser = server.superuser_dsn if isinstance(server, Server) else str(server.secrets()["superuser_dsn"])
     with contextlib.closing(psycopg2.connect(superuser)) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
@@ -105,13 +107,49 @@ class Tenant:
 
     def create_schema(self, tables: str = "") -> None:
         """Create the tenant schema anew, with its tables."""
+        self.drop_schema()
+        self.database.run(f'CREATE SCHEMA "{self.schema}"')
+        if tables:
+            self.postgres(tables)
+
+    def translate(self, **options: Any) -> dict[str, Any]:
+        """Do what the module tenant_schema does to create the schema from the file, in this process.
+
+        The schema must not exist. Options are those of the module.
+        """
+        params = {
+            **self.params,
+            "tables": "translate",
+            "state": "present",
+            "registry_table": "",
+            "known_profiles": {},
+            "owner": None,
+            "app_role": None,
+            "nocase": "lower_index",
+            **options,
+        }
+        return tenant_schema.ensure(SimpleNamespace(params=params, check_mode=False))
+
+    def drop_schema(self) -> None:
+        """Drop the tenant schema and forget what was loaded into it."""
         with contextlib.closing(psycopg2.connect(self.database.dsn)) as connection:
             _load_journal.install(connection)
             _load_journal.forget(connection, self.schema)
             connection.commit()
-        self.database.run(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE; CREATE SCHEMA "{self.schema}"')
-        if tables:
-            self.postgres(tables)
+        self.database.run(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE')
+
+    def hold(self, declared: str, target: str, *values: Any) -> Tenant:
+        """Put values into a column x declared so, numbered from 1, and create the table with the application's type."""
+        self.sqlite(
+            f"CREATE TABLE t (id INTEGER PRIMARY KEY, x {declared})",
+            *(("INSERT INTO t VALUES (?, ?)", (number, value)) for number, value in enumerate(values, 1)),
+        )
+        self.create_schema(f"CREATE TABLE t (id bigint PRIMARY KEY, x {target})")
+        return self
+
+    def under(self, **policies: str) -> Tenant:
+        """Return the same profile under these policies."""
+        return dataclasses.replace(self, options={**self.options, "policies": policies})
 
     def stores(self) -> contextlib.AbstractContextManager[_tenant_stores.Stores]:
         """Open both stores."""

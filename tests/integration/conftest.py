@@ -16,7 +16,8 @@ for folder in (Path(__file__).resolve().parent, Path(__file__).resolve().parents
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-from api_client import Api, clean_environment, free_port  # noqa: E402 - the path above makes it importable
+from _servers import Server, debian_server  # noqa: E402 - the path above makes it importable
+from api_client import Api, clean_environment, free_port  # noqa: E402
 from local_stack.stack import Stack  # noqa: E402
 
 
@@ -27,6 +28,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     small.up(items=400)
     yield small
     small.down(purge=True)
+
+
+@pytest.fixture(scope="session")
+def debian_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Debian's PostgreSQL with a cluster of its own, started by the first test that asks for it."""
+    with debian_server(tmp_path_factory.mktemp("debian_postgres")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["embedded", "debian"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each PostgreSQL server in turn: whatever loads or compares rows is to be tested on both."""
+    if request.param == "debian":
+        return request.getfixturevalue("debian_postgres")
+    return Server("embedded", request.getfixturevalue("stack").secrets()["superuser_dsn"])
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from _databases import (
     VIDEOS,
@@ -19,15 +18,13 @@ from _databases import (
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _postgres_store,
-    _sqlite_store,
     _tenant_schema,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import (
     PostgresError,
     ProfileError,
-    SchemaRefused,
 )
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._profile import Profile, profile_of
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._profile import Profile
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import PASSED
 from local_stack.stack import Stack
 
@@ -54,121 +51,6 @@ def videos(database: Database, tmp_path: Path) -> Tenant:
 
 def connected(tenant: Tenant) -> contextlib.closing[Any]:
     return contextlib.closing(_postgres_store.connect(tenant.params))
-
-
-def ensure(tenant: Tenant, **options: Any) -> list[str]:
-    """Translate the file into the profile's schema, and return what was done."""
-    profile = profile_of(tenant.source_id, "sx")
-    with contextlib.closing(_sqlite_store.open_readonly(tenant.sqlite_path)) as source:
-        catalog = _sqlite_store.read_catalog(source)
-    facts = {"owner": None, "app_role": None, "registry_table": "public.registry", **options}
-    with connected(tenant) as connection:
-        plan = _tenant_schema.plan_present(
-            connection,
-            profile,
-            catalog=catalog,
-            translate_tables=[table.name for table in catalog.tables if table.kind == "table"],
-            **facts,
-        )
-        _tenant_schema.apply(connection, plan)
-    return plan.actions
-
-
-@pytest.fixture
-def translated(database: Database, tmp_path: Path) -> Tenant:
-    """A file to be translated, and nothing in PostgreSQL yet."""
-    tenant = Tenant(database, tmp_path / "snapshot.db", "new")
-    database.run("DROP SCHEMA IF EXISTS sx_new CASCADE; DROP SCHEMA IF EXISTS sx_new_kept CASCADE")
-    database.run("DROP TABLE IF EXISTS public.registry")
-    tenant.sqlite(
-        'CREATE TABLE "Order" ("Select" INTEGER PRIMARY KEY AUTOINCREMENT, "MiXed" TEXT NOT NULL DEFAULT \'x\','
-        " price NUMERIC, ok BOOLEAN, raw BLOB, f REAL, code TEXT UNIQUE)",
-        'CREATE TABLE item (o INTEGER REFERENCES "order" ON DELETE CASCADE, n INT, up INT, PRIMARY KEY (o, n))',
-        'CREATE INDEX by_code ON "Order" (code DESC, "MiXed")',
-        "INSERT INTO \"Order\" VALUES (5, 'a', 1.50, 1, x'00', 0.1, 'c'), (9, 'b', 2, 0, NULL, 1, NULL)",
-        "INSERT INTO item VALUES (5, 1, NULL), (9, 1, 3)",
-    )
-    return tenant
-
-
-def test_a_translated_schema_takes_every_row_and_behaves_like_the_file(translated: Tenant) -> None:
-    assert "table Order" in ensure(translated)
-    translated.load()
-    assert translated.parity().verdict == PASSED
-    assert translated.postgres('INSERT INTO "Order" (f) VALUES (1) RETURNING "Select", "MiXed"') == [(10, "x")]
-    assert translated.postgres('DELETE FROM "Order" WHERE "Select" = 5; SELECT count(*) FROM item') == [(1,)]
-    with pytest.raises(psycopg2.errors.UniqueViolation):
-        translated.postgres("INSERT INTO \"Order\" (code) VALUES ('u'), ('u')")
-
-
-def test_a_second_translation_has_nothing_to_do_and_a_new_table_is_added(translated: Tenant) -> None:
-    ensure(translated)
-    assert ensure(translated) == []
-    translated.sqlite('CREATE TABLE late (o INTEGER REFERENCES "Order")')
-    assert ensure(translated) == ["table late", "foreign key (o) of late"]
-    assert ensure(translated) == []
-
-
-def test_a_table_that_cannot_be_translated_stops_everything(translated: Tenant) -> None:
-    translated.sqlite("CREATE TABLE bad (x JSON, y INT CHECK (y > 0))")
-    with pytest.raises(SchemaRefused, match=r"table bad: a CHECK constraint.*column bad\.x"):
-        ensure(translated)
-    assert translated.database.run("SELECT 1 FROM pg_namespace WHERE nspname = 'sx_new'") == []
-
-
-def test_what_postgresql_refuses_is_undone_as_a_whole(translated: Tenant) -> None:
-    translated.sqlite("CREATE TABLE parent (x INT)", "CREATE TABLE child (x INT REFERENCES parent (x))")
-    with pytest.raises(PostgresError, match=r"Creating foreign key \(x\) of child failed"):
-        ensure(translated)
-    assert translated.database.run("SELECT 1 FROM pg_namespace WHERE nspname = 'sx_new'") == []
-
-
-@pytest.fixture
-def app_role(database: Database) -> Iterator[str]:
-    """A role that may nothing."""
-    database.run('CREATE ROLE "App role"')
-    yield "App role"
-    database.run('DROP OWNED BY "App role"; DROP ROLE "App role"')
-
-
-def test_the_applications_role_may_use_rows_and_sequences_and_nothing_else(translated: Tenant, app_role: str) -> None:
-    actions = ensure(translated, app_role=app_role)
-    assert actions[-1] == "grants to App role on sx_new"
-    assert ensure(translated, app_role=app_role) == []
-    role = f'SET ROLE "{app_role}"; '
-    translated.postgres(role + 'INSERT INTO "Order" (f) VALUES (1); UPDATE "Order" SET f = 2; DELETE FROM "Order"')
-    journal = "SELECT * FROM sxops_cutover.load"
-    for forbidden in ("CREATE TABLE x (y int)", 'TRUNCATE "Order"', 'DROP TABLE "Order"', journal):
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            translated.postgres(role + forbidden)
-
-
-def test_a_table_that_is_added_later_is_granted_in_the_same_run(translated: Tenant, app_role: str) -> None:
-    ensure(translated, app_role=app_role)
-    translated.sqlite("CREATE TABLE late (x INT)")
-    assert ensure(translated, app_role=app_role) == ["table late", "grants to App role on sx_new"]
-    translated.postgres(f'SET ROLE "{app_role}"; SELECT * FROM late')
-
-
-def test_a_sequence_without_a_grant_is_noticed(translated: Tenant, app_role: str) -> None:
-    ensure(translated, app_role=app_role)
-    translated.postgres("CREATE SEQUENCE extra")
-    assert ensure(translated, app_role=app_role) == ["grants to App role on sx_new"]
-
-
-def test_a_role_that_does_not_exist_is_refused(translated: Tenant) -> None:
-    with pytest.raises(PostgresError, match="Role 'nobody there' does not exist"):
-        ensure(translated, app_role="nobody there")
-
-
-def test_the_owner_gets_the_schema_and_its_tables(translated: Tenant, app_role: str) -> None:
-    translated.database.run(f'GRANT CREATE ON DATABASE tenant_engine TO "{app_role}"')
-    ensure(translated, owner=app_role)
-    owners = translated.database.run(
-        "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-        " WHERE nspname = 'sx_new'"
-    )
-    assert owners == [(app_role,)]
 
 
 def test_an_archived_schema_keeps_its_rows_and_makes_room_for_the_next_attempt(videos: Tenant) -> None:

@@ -17,7 +17,6 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_store imp
     Catalog,
     ForeignKey,
     Table,
-    bare,
     fold,
     open_readonly,
     quote,
@@ -347,20 +346,6 @@ def test_views_and_triggers_are_known_by_name_and_sqlites_own_tables_are_not_our
     )
     assert [table.name for table in catalog.tables] == ["t"]
     assert (catalog.views, catalog.triggers) == (("v",), ("g",))
-
-
-@pytest.mark.parametrize(
-    ("sql", "expected"),
-    [
-        ("a 'x''check' b", "A   B"),
-        ('a "it\'s" check', "A   CHECK"),
-        ("a -- check\nb", "A  \nB"),
-        ("a /* che\nck */ b", "A   B"),
-        ("a `x``y` [z'] 'b'", "A      "),
-    ],
-)
-def test_a_bare_statement_has_no_texts_names_and_comments(sql: str, expected: str) -> None:
-    assert bare(sql) == expected
 
 
 @pytest.mark.parametrize(("name", "folded"), [("AbC", "abc"), ("É", "É"), ("\u212a", "\u212a"), ("a_Z9", "a_z9")])
