@@ -60,12 +60,21 @@ def whole(source: sqlite3.Connection, plan: TablePlan, source_id: str) -> Range:
     Raises:
         SqliteError: The file cannot be read.
     """
-    where, values = whole_filter(plan, source_id)
     if plan.tenant_column is None:
         return Range(*tenant_filter(plan, source_id))
+    return cut(source, plan, source_id, count(source, plan, source_id), 1)[0]
+
+
+def count(source: sqlite3.Connection, plan: TablePlan, source_id: str) -> int:
+    """Return the number of the profile's rows, those that are set aside included.
+
+    Raises:
+        SqliteError: The file cannot be read.
+    """
+    where, values = whole_filter(plan, source_id)
     with reading(source, f"counting table {plan.source}"):
         row = source.execute(f"SELECT count(*) FROM {quote(plan.source)} WHERE {where}", values).fetchone()
-    return cut(source, plan, source_id, row[0], 1)[0]
+    return int(row[0])
 
 
 def _by_row_number(source: sqlite3.Connection, plan: TablePlan, source_id: str, rows: int, wanted: int) -> list[Range]:
