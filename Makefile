@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 PYTHON ?= python3
+ROUNDS ?= 3
 
 # Every tool is the one in .venv, and what it would cache in the home directory stays in build/.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -12,7 +13,7 @@ export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/build/molecule
 export MOLECULE_COMMAND_BORDERS := false
 
-.PHONY: help venv demo demo-rollback demo-stop test lint
+.PHONY: help venv demo demo-rollback demo-stop test lint bench
 
 help: ## what can be typed here
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -42,6 +43,9 @@ lint: venv ## every check of the ecosystem, on the whole tree
 	antsibull-changelog lint
 	HOME="$(CURDIR)/build" antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all --disallow-unknown-collection-refs .
 	tests/sanity/run
+
+bench: venv ## load 2.2 million rows, beside pgloader and psql: docs/benchmarks.md (ROUNDS=3)
+	PYTHONPATH=tests:demo python -m benchmark --rounds $(ROUNDS)
 
 # The link makes sxops.pg_cutover importable by its full name: Ansible looks for collections in site-packages.
 .venv/complete: requirements.txt requirements-managed-host.txt requirements-dev.txt demo/requirements.txt

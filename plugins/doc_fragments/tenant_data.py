@@ -12,7 +12,6 @@ options:
   sqlite_path:
     description: The SQLite file, opened for reading only.
     type: path
-    required: true
   tenant_column:
     description:
       - The column that tells the profiles of a shared SQLite file apart.

@@ -77,13 +77,13 @@ def key_of_row(
     Raises:
         SqliteError: The file cannot be read.
     """
-    shown = plan.key or ((plan.row_name,) if plan.row_name else tuple(column.source for column in plan.columns))
     texts = [quote(column.source) for column in plan.columns if column.kind.quoted]
     # Until the end of the first row PostgreSQL does not know what ends a line, and counts carriage returns.
     feeds, returns = (balanced(" + ", ["0", *(_count(character, text) for text in texts)]) for character in (10, 13))
     # All columns are asked for, so that SQLite reads the rows in the same order as for the load.
     everything = balanced(" + ", [f"({quote(column.source)} IS NULL)" for column in plan.columns])
-    keys = ", ".join(quote(name) for name in shown)
+    labels, names = zip(*plan.shown_key)
+    keys = ", ".join(map(quote, names))
     line = 0
     with reading(source, f"looking for line {number} of table {plan.source}"):
         for where, values in [tenant_filter(plan, source_id)] if parts is None else parts:
@@ -91,7 +91,7 @@ def key_of_row(
             for more, more_at_first, _nulls, *fields in source.execute(statement, values):
                 line += 1 + (more if line else more_at_first)
                 if line >= number:
-                    return show_key(shown, fields)
+                    return show_key(labels, fields)
     return None
 
 

@@ -59,6 +59,12 @@ class SqliteError(CutoverError):
     code = "sqlite"
 
 
+class CsvError(CutoverError):
+    """A CSV file is missing, is not the one it is said to be, or is not written as CSV is."""
+
+    code = "csv"
+
+
 class PostgresError(CutoverError):
     """PostgreSQL cannot be reached, or refused what was asked."""
 

@@ -73,6 +73,8 @@ def _absolute(value: Value) -> Value:
 
 def _coalesce(*values: Value) -> Value:
     parts, found = unified(values)
+    if found == NULL:
+        return values[0]
     in_c = any(value.in_c for value in values) and all(value.in_c or value.literal is not None for value in values)
     return Value(template("coalesce({})", sql.SQL(", ").join(parts)), found, in_c=in_c)
 
@@ -87,9 +89,10 @@ def _nullif(value: Value, other: Value) -> Value:
 def choose(pairs: t.Sequence[tuple[Value, Value]], otherwise: Value) -> Value:
     """Return CASE: pairs of a condition and a value, and what it is when none holds."""
     parts, found = unified([*(value for _when, value in pairs), otherwise])
+    if found == NULL:
+        return otherwise
     branches = [template("WHEN {} THEN {}", condition(when), part) for (when, _value), part in zip(pairs, parts)]
-    made = template("CASE {} ELSE {} END", sql.SQL(" ").join(branches), parts[-1])
-    return Value(made, BOOLEAN if found == NULL else found)
+    return Value(template("CASE {} ELSE {} END", sql.SQL(" ").join(branches), parts[-1]), found)
 
 
 def _iif(when: Value, then: Value, otherwise: Value) -> Value:

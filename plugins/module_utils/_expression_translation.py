@@ -125,7 +125,8 @@ class _Translator:
         else:
             cast = sql.Identifier(column.name)
         in_c = column.in_c and column.type == TEXT
-        return Value(cast, column.type, column.affinity, collation=column.collation, column=True, in_c=in_c)
+        kind = values.MIXED if column.type == DOUBLE and column.affinity != "REAL" else column.type
+        return Value(cast, kind, column.affinity, collation=column.collation, column=True, in_c=in_c)
 
     def _keyword(self, node: Node) -> Value:
         word = node.text.lower()
@@ -303,5 +304,5 @@ def is_constant(node: Node) -> bool:
 
 def type_of_generated(value: Value, declared: str) -> str:
     """Return the type of a generated column: the declared one, or else that of its expression."""
-    own = BIGINT if value.type == BOOLEAN else value.type
+    own = {BOOLEAN: BIGINT, values.MIXED: DOUBLE, values.NULL: TEXT}.get(value.type, value.type)
     return postgres_type(declared) or own

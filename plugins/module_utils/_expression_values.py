@@ -18,6 +18,9 @@ from ._psycopg2 import sql
 from ._translated_types import BIGINT, BOOLEAN, BYTEA, DOUBLE, NUMERIC, TEXT
 
 NULL = "null"
+# A column without REAL affinity that holds reals and integers: as double precision they compare as in SQLite, but
+# SQLite divides the integers as such.
+MIXED = "double precision that may hold an integer"
 # Numbers up to here are the same whether SQLite keeps them as an integer or as a real.
 _SAFE = 2**53
 _NUMERIC_AFFINITIES = ("INTEGER", "REAL", "NUMERIC")
@@ -113,7 +116,7 @@ def condition(value: Value) -> sql.Composable:
     """
     if value.type == BOOLEAN:
         return value.sql
-    if value.type in (BIGINT, DOUBLE, NUMERIC):
+    if value.type in (BIGINT, DOUBLE, NUMERIC, MIXED):
         return template("({} <> 0)", value)
     if value.type == NULL:
         return sql.SQL("NULL::boolean")
@@ -195,13 +198,13 @@ def _refuse_conversion(column: Value, other: Value) -> None:
 
 def _literal_as(literal: int | float | str | bytes | None, other: Value) -> Value | None:
     """Return a constant in the type of the other side, as SQLite's affinities make it; None where they do not."""
-    takes_numbers = other.affinity in _NUMERIC_AFFINITIES and other.type in (BIGINT, DOUBLE, NUMERIC)
+    takes_numbers = other.affinity in _NUMERIC_AFFINITIES and other.type in (BIGINT, DOUBLE, NUMERIC, MIXED)
     if takes_numbers and isinstance(literal, str) and re.fullmatch(r"[+-]?\d{1,15}", literal, re.ASCII):
         literal = int(literal)
         if other.type == BIGINT:
             return integer(literal)
     if isinstance(literal, (int, float)) and abs(literal) <= _SAFE:
-        if other.type == DOUBLE:
+        if other.type in (DOUBLE, MIXED):
             return real(float(literal))
         if other.type == NUMERIC:
             return dataclasses.replace(integer(0), sql=sql.SQL(repr(literal)), literal=literal)
@@ -235,7 +238,7 @@ def stored(value: Value, type_name: str, affinity: str) -> sql.Composable:
     number = affinity in _NUMERIC_AFFINITIES
     if value.type == NULL:
         return value.sql
-    if value.type == type_name:
+    if type_name == {MIXED: DOUBLE}.get(value.type, value.type):
         if not (type_name == TEXT and number and not value.worded):
             return value.sql
     elif value.type == BOOLEAN and type_name == BIGINT:

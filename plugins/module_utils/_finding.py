@@ -42,13 +42,13 @@ class Finding:
 
 def first_keys(connection: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]) -> tuple[str, ...]:
     """Return the keys of the first rows that meet a SQLite condition."""
-    shown = plan.key or ("rowid",)
-    columns = ", ".join(quote(name) for name in shown)
+    columns = ", ".join(quote(name) for _label, name in plan.shown_key)
     rows = connection.execute(
         f"SELECT {columns} FROM {quote(plan.source)} WHERE {where} ORDER BY {columns} LIMIT {NAMED_KEYS}",
         values,
     )
-    return tuple(show_key(shown, row) for row in rows)
+    labels = [label for label, _name in plan.shown_key]
+    return tuple(show_key(labels, row) for row in rows)
 
 
 def show_key(names: t.Sequence[str], fields: t.Sequence[t.Any]) -> str:

@@ -82,7 +82,7 @@ def glance(source: sqlite3.Connection, plan: TablePlan, where: str, values: t.Se
         faulty, marked, longest_text = False, True, 0
         # A line feed between the texts: no octet sequence goes on beyond it.
         joined = balanced("||'\n'||", texts)
-        for batch in _batches(source.execute(f"SELECT {joined} {rest}", values) if texts else ()):
+        for batch in _batches(source.execute(f"SELECT CAST({joined} AS TEXT) {rest}", values) if texts else ()):
             together = b"\n".join(batch)
             faulty = faulty or not _is_text(together)
             marked = marked and not any(mark in together for mark in _MARKS)

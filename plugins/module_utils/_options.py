@@ -52,7 +52,7 @@ def registry_options() -> Spec:
 def tenant_data_options() -> Spec:
     """Return which rows of which SQLite file are the profile's (doc fragment C(tenant_data))."""
     return {
-        "sqlite_path": {"type": "path", "required": True},
+        "sqlite_path": {"type": "path"},
         "tenant_column": {"type": "str", "default": "source_id"},
         "shared_tables": {
             "type": "list",
@@ -66,6 +66,29 @@ def tenant_data_options() -> Spec:
             },
         },
         "exclude_tables": {"type": "list", "elements": "str", "default": []},
+    }
+
+
+def progress_options() -> Spec:
+    """Return where the progress of a long module is told (doc fragment C(progress))."""
+    return {"progress_file": {"type": "path"}}
+
+
+def csv_files_options() -> Spec:
+    """Return the CSV files that stand in for the SQLite file (doc fragment C(csv_files))."""
+    return {
+        "csv_files": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "table": {"type": "str", "required": True},
+                "path": {"type": "path", "required": True},
+                "sha256": {"type": "str"},
+                "delimiter": {"type": "str", "default": ","},
+                # COPY says "null", which is no text as a key in YAML.
+                "null_string": {"type": "str", "default": ""},
+            },
+        }
     }
 
 

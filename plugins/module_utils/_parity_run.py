@@ -11,10 +11,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import _quarantine, _shared_rows
+from . import _parked_objects, _quarantine, _shared_rows
 from ._errors import ParityFailed
 from ._parity import TableParity, compare_table
 from ._parity_checks import check_table
+from ._progress import SILENT, Progress
 from ._verdict import NOT_VERIFIED, PASSED, Check, describe, not_verified, open_checks, overall
 
 if t.TYPE_CHECKING:
@@ -53,13 +54,16 @@ class ParityRun:
         )
 
 
-def compare_stores(stores: Stores, shared_tables: t.Sequence[t.Mapping[str, t.Any]], mode: str) -> ParityRun:
+def compare_stores(
+    stores: Stores, shared_tables: t.Sequence[t.Mapping[str, t.Any]], mode: str, progress: Progress = SILENT
+) -> ParityRun:
     """Compare everything of one profile at one instant of each store.
 
     Args:
         stores: Both stores, from L(_tenant_stores.open_stores).
         shared_tables: As in L(_options.tenant_data_options).
         mode: As in L(_parity.compare_table).
+        progress: Is told of every table.
 
     Raises:
         CutoverError: A store cannot be read.
@@ -67,16 +71,25 @@ def compare_stores(stores: Stores, shared_tables: t.Sequence[t.Mapping[str, t.An
     source, connection, plan = stores.source, stores.connection, stores.plan
     schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-    tables = [compare_table(source, connection, table, schema_name, source_id, mode) for table in plan.tables]
+    tables = []
+    for table in plan.tables:
+        progress.begin("compare", table.source, 0)
+        compared = compare_table(source, connection, table, schema_name, source_id, mode)
+        progress.advance(compared.sqlite_rows)
+        progress.end()
+        tables.append(compared)
     checks = [table.as_check() for table in tables]
     if not any(table.sqlite_rows or table.postgres_rows for table in tables):
         checks.append(not_verified("rows compared", "no table holds a row of this profile, so nothing is proven"))
     for table in plan.tables:
         checks += _quarantine.as_checks(source, connection, table, schema_name, source_id)
+    checks.append(_parked_objects.as_check(connection, schema_name))
     if mode == "full":
         for table in plan.tables:
             columns = stores.targets[table.target].columns
+            progress.begin("check", table.source, 0)
             checks += check_table(source, connection, table, schema_name, source_id, columns)
+            progress.end()
         checks += [row.as_check() for row in _shared_rows.read(source, connection, shared_tables, source_id)]
     connection.rollback()
     return ParityRun(tuple(tables), tuple(checks))

@@ -59,8 +59,9 @@ class TablePlan:
     """One table on its way.
 
     C(key) names the identifying columns on the SQLite side; empty when there are none. C(row_name) is a name of the
-    rowid there that no column hides; None where there is no rowid. C(stored_by) are the columns by which SQLite stores
-    a table WITHOUT ROWID, empty for any other. C(compare_only) are columns that both stores
+    rowid there that no column hides; None where there is no rowid. C(row_label) is what the rowid is to an operator,
+    where it is something, such as a line of a file. C(stored_by) are the columns by which SQLite stores a table
+    WITHOUT ROWID, empty for any other. C(compare_only) are columns that both stores
     generate: they do not travel, but are compared. C(indexes) are the columns of the target's btree indexes.
     """
 
@@ -74,6 +75,7 @@ class TablePlan:
     references: tuple[Reference, ...]
     set_aside: tuple[SetAside, ...] = ()
     row_name: str | None = None
+    row_label: str | None = None
     stored_by: tuple[str, ...] = ()
     compare_only: tuple[ColumnPlan, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
@@ -98,6 +100,16 @@ class TablePlan:
     @property
     def target_key_codec(self) -> list[tuple[str, Kind]]:
         return [self.target_codec[place] for place in self.key_places] or self.target_codec
+
+    @property
+    def shown_key(self) -> list[tuple[str, str]]:
+        """What tells an operator which row of SQLite is meant: label and name of each column, never none."""
+        shown = [(name, name) for name in self.key]
+        if self.row_label and self.row_name:
+            shown.append((self.row_label, self.row_name))
+        if not shown and self.row_name:
+            return [("rowid", self.row_name)]
+        return shown or [(column.source, column.source) for column in self.columns]
 
     @property
     def key_places(self) -> tuple[int, ...]:

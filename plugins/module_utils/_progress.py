@@ -47,7 +47,7 @@ class Progress:
         Args:
             phase: C(census), C(load), C(index), C(compare) or C(check).
             table: Its name, or that of what is made.
-            rows: How many are expected, 0 when that is not known.
+            rows: How many are expected (indexes and constraints, not rows, for C(index)), 0 when that is not known.
         """
         self._phase, self._table, self._rows = phase, table, rows
         self._done = self._told_rows = 0

@@ -141,15 +141,15 @@ def _rows(
     source: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]
 ) -> t.Iterator[tuple[str, str]]:
     """Yield the key, for an operator, and the whole row, as JSON of storage class and value by column."""
-    shown = plan.key or ("rowid",)
+    shown = plan.shown_key
     names = [column.source for column in plan.columns]
-    selected = [*map(quote, shown)]
+    selected = [quote(name) for _label, name in shown]
     for name in names:
         selected += [f"typeof({quote(name)})", quote(name)]
     for row in source.execute(f"SELECT {', '.join(selected)} FROM {quote(plan.source)} WHERE {where}", values):
         facts = row[len(shown) :]
         data = {name: _kept(facts[2 * place], facts[2 * place + 1]) for place, name in enumerate(names)}
-        yield _without_nul(show_key(shown, row[: len(shown)])), json.dumps(data)
+        yield _without_nul(show_key([label for label, _name in shown], row)), json.dumps(data)
 
 
 def _kept(storage: bytes, value: t.Any) -> dict[str, t.Any]:

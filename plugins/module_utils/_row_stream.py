@@ -118,6 +118,16 @@ class RowStream:
             yield b"\n".join([*lines, b""])
 
     def _wide(self, marked: bool, where: str) -> t.Iterator[bytes]:
+        gathered = bytearray()
+        for piece in self._wide_pieces(marked, where):
+            gathered += piece
+            if len(gathered) >= CHUNK_BYTES:
+                yield bytes(gathered)
+                gathered.clear()
+        if gathered:  # nothing would mean the end
+            yield bytes(gathered)
+
+    def _wide_pieces(self, marked: bool, where: str) -> t.Iterator[bytes]:
         columns = self._plan.columns
         selected = [
             f"CASE WHEN {_is_long(column)} THEN typeof({quote(column.source)}) END, "

@@ -70,6 +70,8 @@ def translate(
     _views_and_triggers(catalog, {table.name for table in sources}, excluded, findings)
     room = Names({*taken, *existing, *(table.name for table in sources)})
     tables = {table.name: translate_table(table, target, observed, room, findings) for table in sources}
+    if any(column.type == BIGINT for table in tables.values() for column in table.columns):
+        findings.notes.append("integer columns become bigint, as wide as SQLite's integers, whatever width is declared")
     left_behind = {table.name for table in catalog.tables} - set(tables) - set(existing)
     parents = Parents(tables, existing, left_behind)
     statements = _collation(tables.values(), target)

@@ -88,6 +88,9 @@ def open_stores(params: t.Mapping[str, t.Any], *, plan_only: bool = False) -> t.
             schema_name="" if planned_only else profile.schema_name,
             policies=policies,
         )
+        if params.get("csv_files"):  # where the rowid is the line of the file, see _csv_snapshot
+            tables = tuple(dataclasses.replace(table, row_label="line") for table in plan.tables)
+            plan = dataclasses.replace(plan, tables=tables)
         _value_kinds.prepare(source)
         source.execute("BEGIN")
         yield Stores(profile, source, connection, catalog, targets, plan, planned_only)

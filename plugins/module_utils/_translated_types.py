@@ -50,7 +50,18 @@ _TEXTS = ("", "ANY", "STRING", "UUID", "GUID", "JSONB")
 _EXACT_INTEGER_AS_FLOAT = 2**53
 INTEGER, LARGE, REAL, STRING, BLOB = "integer", "large integer", "real", "text", "blob"
 
-Observed = t.Mapping[tuple[str, str], t.Mapping[str, int]]
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What is known of columns whose declaration promises no type, each by its table and name.
+
+    Attributes:
+        counts: How many values of which storage class they hold.
+        parents: The types of the columns that they refer to by a foreign key.
+    """
+
+    counts: t.Mapping[tuple[str, str], t.Mapping[str, int]]
+    parents: t.Mapping[tuple[str, str], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +96,13 @@ def postgres_type(declared: str) -> str | None:
 def choose(table: str, column: Column, strict: bool, observed: Observed) -> TypeChoice:
     """Return the type of a column whose declaration promises none, from the storage classes of its values."""
     promised = postgres_type(column.declared_type)
-    if promised:
-        return TypeChoice(promised)
     declared = f"declared as {column.declared_type!r}" if column.declared_type else "declared without a type"
-    counts = {name: count for name, count in observed.get((table, column.name), {}).items() if name != "null"}
-    held = " and ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     what = f"column {table}.{column.name}: {declared}"
+    if promised:
+        kept = promised == TEXT and affinity(column.declared_type) != "TEXT"
+        return TypeChoice(promised, f"{what}, stays text as it is spelt" if kept else "")
+    counts = observed.counts.get((table, column.name), {})
+    held = " and ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     kind = _holding(frozenset(counts))
     if kind:
         return TypeChoice(kind, f"{what}, holds {held} value(s): {kind}")
@@ -98,6 +110,9 @@ def choose(table: str, column: Column, strict: bool, observed: Observed) -> Type
         return TypeChoice(
             TEXT, refusal=f"{what}, it holds {held} value(s), which no one type of PostgreSQL keeps apart"
         )
+    parent = observed.parents.get((table, column.name))
+    if parent:
+        return TypeChoice(parent, f"{what}, holds no value: {parent}, as what it refers to")
     kind = TEXT if column.declared_type.upper() in _TEXTS else _BY_AFFINITY[affinity(column.declared_type, strict)]
     return TypeChoice(kind, f"{what}, holds no value: {kind}")
 
@@ -138,6 +153,18 @@ def read_observed(source: sqlite3.Connection, catalog: Catalog, names: t.Collect
         for column in columns:
             counts = {name: int(next(counted)) for name in _CLASSES}
             found[table.name, column.name] = {name: count for name, count in counts.items() if count}
+    return Observed(found, _parents(catalog, found))
+
+
+def _parents(catalog: Catalog, columns: t.Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    declared = {(table.name, column.name): column.declared_type for table in catalog.tables for column in table.columns}
+    found = {}
+    for table in catalog.tables:
+        for key in table.foreign_keys:
+            for name, parent_name in zip(key.columns, key.parent_columns):
+                promised = postgres_type(declared.get((key.parent, parent_name), ""))
+                if promised and (table.name, name) in columns:
+                    found[table.name, name] = promised
     return found
 
 

@@ -87,7 +87,7 @@ KINDS: t.Mapping[str, Kind] = {
     # Of other letters PostgreSQL decides by the locale of its own: what they make equal, it names itself.
     "citext": dataclasses.replace(_TEXT_ELSEWHERE, equality="lower({x})"),
     "float8": dataclasses.replace(
-        _number("float8", "pgc_float_bits({x})", "encode(float8send({x}),'hex')", "pgc_float_text({x})"),
+        _number("float8", "lower(hex(pgc_float_octets({x})))", "encode(float8send({x}),'hex')", "pgc_float_text({x})"),
         storages=("real", "integer"),
         problems=(
             Problem(
@@ -225,7 +225,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.text_factory = bytes
     for name, arguments, function in (
         ("pgc_float_text", 1, _value_numbers.float_text),
-        ("pgc_float_bits", 1, _value_numbers.float_bits),
+        ("pgc_float_octets", 1, _value_numbers.float_octets),
         ("pgc_float4_bits", 1, _value_numbers.float4_bits),
         ("pgc_numeric_text", 1, _value_numbers.numeric_text),
         ("pgc_changed_by_scale", 3, _value_numbers.changed_by_scale),

@@ -24,15 +24,10 @@ _INFINITY = float("inf")
 _REAL_DIGITS = 9  # tell every real from every other
 
 
-# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does.
-def float_text(value: t.Any) -> t.Any:
-    """Return a number as the shortest decimal text that reads back as the same double."""
-    return repr(float(value)) if isinstance(value, (int, float)) else misplaced(value)
-
-
-def float_bits(value: t.Any) -> t.Any:
-    """Return the bits of a double, in hexadecimal."""
-    return struct.pack(">d", value).hex() if isinstance(value, (int, float)) else misplaced(value)
+# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does. Functions
+# that are built in cost SQLite half as much to call. Both take numbers only.
+float_text = repr
+float_octets = struct.Struct(">d").pack
 
 
 def float4_bits(value: t.Any) -> t.Any:

@@ -78,7 +78,7 @@ class Workers:
         return len(self._pipes)
 
     def close(self) -> None:
-        """End all processes; what they had not committed is rolled back with their sessions."""
+        """End all processes; what they had not committed is rolled back with their sessions. Again, nothing happens."""
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tenant_load
-short_description: Copy one profile's rows from a SQLite snapshot into its PostgreSQL schema
+short_description: Copy one profile's rows from a SQLite snapshot or CSV files into its PostgreSQL schema
 version_added: 1.0.0
 description:
   - Pairs the tables of the SQLite file with those of the tenant schema, looks at every value that is to travel,
-    and copies the profile's rows with C(COPY), parents before children.
+    and copies the profile's rows with C(COPY), parents before children. CSV files can stand in for the SQLite file.
+  - Several processes read disjoint ranges of a table. Where a table is large, its indexes and keys are taken away
+    meanwhile and built again afterwards as they were, if O(session_role) or the login may drop them.
   - A table is loaded as a whole or not at all, and recorded in the transaction that loaded it, so an interrupted
     load goes on where it stopped and a second run finds nothing to do.
   - Values that PostgreSQL could not hold exactly are found before anything is written, and refused by table,
@@ -23,12 +25,20 @@ options:
     description:
       - The SHA-256 of the snapshot, as its manifest tells it. The load is refused when the file has another one.
     type: str
+  workers:
+    description:
+      - How many processes copy, each with a connection of its own to PostgreSQL; by default as many as this host has
+        cores.
+      - Each takes some 40 MB of memory, however large the data is, and a value of it or two where values are larger.
+    type: int
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
   - sxops.pg_cutover.postgres
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
+  - sxops.pg_cutover.csv_files
   - sxops.pg_cutover.data_policies
+  - sxops.pg_cutover.progress
 attributes:
   check_mode:
     details:
@@ -49,6 +59,14 @@ EXAMPLES = r"""
     snapshot_sha256: "{{ backup.snapshot.sha256 }}"
     shared_tables:
       - {name: sources, target: public.sources, key: id, columns: [id, label, enabled]}
+
+- name: Load two of its tables from CSV files
+  sxops.pg_cutover.tenant_load:
+    source_id: assets_1
+    dsn: "{{ vault_admin_dsn }}"
+    csv_files:
+      - {table: videos, path: /srv/export/videos.csv}
+      - {table: user_meta, path: /srv/export/user_meta.csv, delimiter: ";", null_string: \N}
 """
 
 RETURN = r"""
@@ -58,7 +76,7 @@ schema_name:
   type: str
   sample: sx_assets_1
 snapshot_sha256:
-  description: The SHA-256 of the loaded file.
+  description: The SHA-256 of the loaded SQLite file; for CSV files, of the one that was made of them.
   returned: success, not in check mode
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
@@ -81,6 +99,9 @@ tables:
     rows:
       description: How many rows the profile has in it.
       type: int
+    copy_ms:
+      description: How long copying it took, until all processes had committed, in milliseconds.
+      type: int
     duration_ms:
       description: How long its load took, in milliseconds; 0 for V(keep) and in check mode.
       type: int
@@ -88,8 +109,44 @@ tables:
       description: How every column travels, C(name) (C(declared)) to C(name) (C(declared)).
       type: list
       elements: str
+    conversions:
+      description: The same for people, the names of the columns by what they are declared as on both sides.
+      type: dict
   sample:
-    - {table: videos, target: videos, action: load, rows: 20000, duration_ms: 900, columns: ["id (TEXT) to id (text)"]}
+    - {table: videos, target: videos, action: load, rows: 20000, copy_ms: 800, duration_ms: 900, columns: ["id (TEXT) to id (text)"],
+       conversions: {TEXT to text: [id]}}
+csv_files:
+  description: The CSV files as they were read.
+  returned: success with O(csv_files)
+  type: list
+  elements: dict
+  contains:
+    table:
+      description: The table.
+      type: str
+    path:
+      description: The file.
+      type: str
+    delimiter:
+      description: The character between fields.
+      type: str
+    null_string:
+      description: What means NULL.
+      type: str
+    sha256:
+      description: The SHA-256 of the file.
+      type: str
+    rows:
+      description: How many records it has.
+      type: int
+    other_rows:
+      description: How many of them are other profiles', by the tenant column. They do not travel.
+      type: int
+policies:
+  description: The O(policies) in effect, with those that O(csv_files) bring along.
+  returned: success
+  type: dict
+  sample: {nul_character: quarantine}
 shared_rows:
   description: What is done to the profile's own row in tables that all profiles share; nothing for equal rows.
   returned: success
@@ -108,6 +165,28 @@ rows:
   returned: success
   type: int
   sample: 22000
+put_back:
+  description:
+    - Indexes and constraints that a load which was stopped had taken away and this one puts back.
+  returned: success
+  type: list
+  elements: str
+  sample: [index idx_videos_updated of videos]
+workers:
+  description: How many processes copied.
+  returned: success, not in check mode
+  type: int
+  sample: 4
+worker_peak_bytes:
+  description: How much memory the largest of them had resident at most, in octets.
+  returned: success, not in check mode
+  type: int
+  sample: 33554432
+index_ms:
+  description: How long building the indexes and constraints took that had been taken away, in milliseconds.
+  returned: success, not in check mode
+  type: int
+  sample: 900
 planned_only:
   description: Whether the tenant schema does not exist yet, so that the plan rests on SQLite's declared types.
   returned: success
@@ -150,6 +229,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _bulk_load,
     _census,
+    _csv_snapshot,
     _load_census,
     _load_decision,
     _parked_objects,
@@ -158,28 +238,43 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
+    csv_files_options,
     data_policies_options,
     postgres_options,
     profile_options,
+    progress_options,
     tenant_data_options,
 )
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import SILENT
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import open_progress
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._workers import available_cores
+
+if t.TYPE_CHECKING:
+    from ansible_collections.sxops.pg_cutover.plugins.module_utils._planned_table import TablePlan
 
 
 def load(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan the load, look at the data, and copy what is not there yet."""
     started = time.monotonic()
-    params = module.params
+    with _csv_snapshot.as_snapshot(module.params, lambda: module.tmpdir) as params:
+        result = _load(module, params)
+        if params.get("csv_files"):
+            result["csv_files"] = params["csv_files"]
+    result["policies"] = params["policies"]
+    result["duration_ms"] = round((time.monotonic() - started) * 1000)
+    return result
+
+
+def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
     # Before SQLite opens the file: reading it as a plain file afterwards would drop SQLite's locks on it.
     digest = "" if module.check_mode else _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
     with contextlib.ExitStack() as stack:
         # Before any store is open: neither SQLite nor PostgreSQL may be carried into another process.
         workers = stack.enter_context(_bulk_load.make_workers(params["workers"] or available_cores()))
         stores = stack.enter_context(open_stores(params, plan_only=module.check_mode))
+        stack.callback(workers.close)  # first: the last one to leave a SQLite file tidies up behind all
         stores.plan.refuse()
-        progress = SILENT
+        progress = open_progress(params)
         if not module.check_mode:
             _load_decision.begin(stores.connection, stores.profile.source_id)
         _bulk_load.open_workers(workers, stores, params)
@@ -200,7 +295,6 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
         if not module.check_mode:
             result["snapshot_sha256"] = digest
             _apply(_bulk_load.Load(stores, workers, digest, progress), taken, actions, shared, result)
-    result["duration_ms"] = round((time.monotonic() - started) * 1000)
     return result
 
 
@@ -225,6 +319,7 @@ def _describe(
                 f"{column.source} ({column.source_type}) to {column.target} ({column.target_type})"
                 for column in plan.columns
             ],
+            "conversions": _conversions(plan),
         }
         for plan in stores.plan.tables
     ]
@@ -250,6 +345,14 @@ def _describe(
     }
 
 
+def _conversions(plan: TablePlan) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for column in plan.columns:
+        name = column.source if column.source == column.target else f"{column.source} as {column.target}"
+        found.setdefault(f"{column.source_type or 'no type'} to {column.target_type}", []).append(name)
+    return found
+
+
 def _apply(
     load: _bulk_load.Load,
     taken: dict[str, _census.Census],
@@ -272,10 +375,14 @@ def main() -> None:
             **postgres_options(),
             **profile_options(),
             **tenant_data_options(),
+            **csv_files_options(),
             **data_policies_options(),
+            **progress_options(),
             "snapshot_sha256": {"type": "str"},
             "workers": {"type": "int"},
         },
+        mutually_exclusive=[("sqlite_path", "csv_files"), ("snapshot_sha256", "csv_files")],
+        required_one_of=[("sqlite_path", "csv_files")],
         supports_check_mode=True,
     )
     run(module, load)

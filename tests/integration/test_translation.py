@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from _ansible import run_module
 from _databases import Database, Tenant, fresh_database
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _postgres_store,
@@ -126,13 +127,27 @@ def test_what_postgresql_refuses_is_undone_as_a_whole_and_known_before(translate
     assert nothing_there(translated)
 
 
-def test_a_rehearsal_leaves_nothing_and_waits_for_nobody(translated: Tenant) -> None:
+def test_a_rehearsal_leaves_nothing(translated: Tenant) -> None:
     before = translated.database.describe()
-    with connected(translated) as other, connected(translated) as connection:
-        other.cursor().execute("LOCK TABLE pg_namespace IN SHARE MODE; CREATE TABLE public.busy (x int)")
-        other.rollback()
+    with connected(translated) as connection:
         _tenant_schema.rehearse(connection, plan_of(translated, connection))
     assert translated.database.describe() == before
+
+
+def test_the_module_shows_in_check_mode_what_will_be_there_in_another_form(file: Tenant) -> None:
+    file.sqlite("CREATE TABLE t (x TEXT COLLATE NOCASE UNIQUE, y DATETIME)")
+    options = {"source_id": "new", "dsn": file.database.dsn, "tables": "translate", "tenant_column": ""}
+    options.update(sqlite_path=str(file.sqlite_path), registry_table="")
+    planned = run_module("tenant_schema", options, check=True)
+    assert nothing_there(file)
+    made = run_module("tenant_schema", options)
+    assert planned["notes"] == made["notes"]
+    assert [note.split(":")[0] for note in made["notes"]] == ["column t.y", "column t.x"]
+    assert planned["actions"] == made["actions"]
+    file.database.run("DROP SCHEMA sx_new CASCADE")
+    refused = run_module("tenant_schema", {**options, "nocase": "refuse"}, check=True)
+    assert (refused["failed"], refused["error"]) == (True, "schema_refused")
+    assert refused["refusals"][0] == "column t.x: the collation NOCASE has no exact counterpart"
 
 
 @pytest.fixture

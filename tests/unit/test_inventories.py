@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import _options, _policies
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE_ROLE = ROOT / "roles" / "profile"
@@ -144,3 +145,22 @@ def test_faults_are_found() -> None:
     ]
     assert faults({}, options, "p") == ["p.instances: missing"]
     assert faults({}, options, "p", whole=False) == []
+
+
+def test_the_policies_of_a_profile_are_those_of_the_engine() -> None:
+    """A typo in a policy is refused with the first task, by Ansible's own check of the arguments."""
+    classes = profile_options()["policies"]["options"]
+    assert {name: option["choices"] for name, option in classes.items()} == {
+        **{key: [_policies.REFUSE, _policies.QUARANTINE, _policies.CONVERT] for key in _policies.CONVERTIBLE},
+        **{key: [_policies.REFUSE, _policies.QUARANTINE] for key in _policies.REFUSABLE},
+        **{key: [_policies.REFUSE] for key in _policies.ALWAYS_REFUSED},
+    }
+
+
+def test_the_csv_files_of_a_profile_are_those_of_the_module() -> None:
+    given = profile_options()["load"]["options"]["files"]["options"]
+    known = _options.csv_files_options()["csv_files"]["options"]
+    wanted = ("type", "required")
+    assert {name: [option.get(key) for key in wanted] for name, option in given.items()} == {
+        name: [option.get(key) for key in wanted] for name, option in known.items()
+    }

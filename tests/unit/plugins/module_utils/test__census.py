@@ -51,7 +51,8 @@ def table_plan(
     indexes: tuple[Names, ...] = (),
 ) -> TablePlan:
     own = [column(part, "text") for part in key if part not in [known.source for known in columns]]
-    return TablePlan(name, name, (*own, *columns), key, tenant, uniques, source_uniques, references, indexes=indexes)
+    facts = (name, name, (*own, *columns), key, tenant, uniques, source_uniques, references)
+    return TablePlan(*facts, row_name="rowid", indexes=indexes)
 
 
 def census_of(connection: sqlite3.Connection, plan: TablePlan, source_id: str = "a") -> list[Finding]:
@@ -574,3 +575,10 @@ def test_a_key_that_no_index_entry_has_room_for_is_found(
     assert [(finding.problem_class, finding.column, finding.first_keys) for finding in found] == [
         ("long_index_key", "x, y", ("(id=1)",))
     ] * refused
+
+
+def test_the_only_text_column_may_hold_anything(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (x)")
+    connection.execute("INSERT INTO t VALUES (5), (1.5), (x'00'), (NULL), ('ok')")
+    found = census_of(connection, table_plan(column("x", "text"), key=()))
+    assert [(finding.problem_class, finding.rows) for finding in found] == [("storage_class", 1), ("number_as_text", 2)]
