@@ -84,8 +84,8 @@ def compare_stores(
     for table in plan.tables:
         checks += _quarantine.as_checks(source, connection, table, schema_name, source_id)
     checks.append(_parked_objects.as_check(connection, schema_name))
-    checks += _schema_promises.as_checks(connection, schema_name)
     if mode == "full":
+        checks += _schema_promises.as_checks(connection, schema_name)
         for table in plan.tables:
             columns = stores.targets[table.target].columns
             progress.begin("check", table.source, 0)

@@ -26,7 +26,7 @@ def test_s01_text_in_a_translated_integer_column_is_refused(tenant: Tenant) -> N
     assert_refused(tenant, "t", "x", "storage_class", "(id=2)")
 
 
-@pytest.mark.parametrize("target", ["integer", "bigint", "numeric"])
+@pytest.mark.parametrize("target", ["integer", "bigint", "numeric", "double precision", "real"])
 def test_s01_a_number_written_as_text_is_one_when_asked_for(tenant: Tenant, target: str) -> None:
     tenant.hold("BLOB", target, 1, "12", "-7", None)
     assert_refused(tenant, "t", "x", "text_as_number", "(id=2)", "(id=3)")
