@@ -24,8 +24,8 @@ _INFINITY = float("inf")
 _REAL_DIGITS = 9  # tell every real from every other
 
 
-# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does. Functions
-# that are built in cost SQLite half as much to call. Both take numbers only.
+# SQLite's own printf does not round-trip doubles (0.3 % of random ones are off even with 17 digits); repr does.
+# Functions that are built in cost SQLite half as much to call. Both take numbers only.
 float_text = repr
 float_octets = struct.Struct(">d").pack
 
@@ -121,7 +121,7 @@ def number_token(value: bytes, type_name: str) -> t.Any:
     if type_name == "numeric":
         return _plain(Decimal(value.decode()))
     read = _read_float(value, type_name)
-    return float4_bits(read) if type_name == "float4" else float_bits(read)
+    return float4_bits(read) if type_name == "float4" else float_octets(read).hex()
 
 
 def _read_float(value: bytes, type_name: str) -> float:
@@ -133,5 +133,11 @@ def _shown_float(value: float, type_name: str) -> str:
     """Return the shortest text that PostgreSQL reads as the same number."""
     if type_name == "float8":
         return repr(value)
-    shown = (f"{value:.{digits}g}" for digits in range(1, _REAL_DIGITS))
-    return next((text for text in shown if _read_float(text.encode(), "float4") == value), f"{value:.{_REAL_DIGITS}g}")
+    for digits in range(1, _REAL_DIGITS):
+        text = f"{value:.{digits}g}"
+        try:
+            if _read_float(text.encode(), "float4") == value:
+                return text
+        except OverflowError:  # fewer digits may stand for more than the largest real
+            continue
+    return f"{value:.{_REAL_DIGITS}g}"

@@ -34,6 +34,7 @@ _ONLY_CLOCK = re.compile(_CLOCK, re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE | re.ASCII)
 _HEX = re.compile(rb"\\x([0-9a-fA-F]{2})*")
 _LARGEST_EXPONENT = 1000
+_LARGEST_JSONB = 1 << 28  # octets; PostgreSQL's own limit for what one value holds
 
 
 def misplaced(value: t.Any) -> t.Any:
@@ -209,6 +210,8 @@ def jsonb_digest(value: t.Any) -> t.Any:
 
 def is_json(value: t.Any, binary: int) -> int:
     """Return whether a json column, or with C(binary) a jsonb column, gives back all that the text says."""
+    if binary and len(value or b"") >= _LARGEST_JSONB:
+        return 0
     try:
         _jsonb_text(_parse_json(value.decode(), bool(binary))).encode()
     except (ValueError, RecursionError, AttributeError):

@@ -72,6 +72,35 @@ def test_rows_in_quarantine_are_kept_whole_counted_and_accounted_for(tenant: Ten
     assert tenant.parity().verdict == FAILED  # without the policies these rows are missing
 
 
+def test_every_one_of_equal_rows_in_quarantine_counts(tenant: Tenant) -> None:
+    tenant.sqlite("CREATE TABLE t (x)", "INSERT INTO t VALUES (1), ('x'), ('x'), ('x')")
+    tenant.create_schema("CREATE TABLE t (x int)")
+    asked = with_policies(tenant, storage_class="quarantine")
+    asked.load()
+    assert asked.parity().verdict == PASSED
+    asked.database.run(
+        "UPDATE sxops_cutover.quarantine SET row_data = '{}' WHERE schema_name = 'sx_a' AND ctid ="
+        " (SELECT min(ctid) FROM sxops_cutover.quarantine WHERE schema_name = 'sx_a')"
+    )
+    (check,) = (check for check in asked.parity().checks if check.verdict == FAILED)
+    assert (check.expected, check.observed) == ({"rows": 3, "not the same": 0}, {"rows": 3, "not the same": 2})
+
+
+def test_a_child_of_a_row_in_quarantine_is_an_orphan(tenant: Tenant) -> None:
+    tenant.sqlite(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY, n)",
+        "CREATE TABLE child (id INTEGER PRIMARY KEY, up INT)",
+        "INSERT INTO parent VALUES (1, 1), (2, 'odd')",
+        "INSERT INTO child VALUES (10, 1), (11, 2)",
+    )
+    tenant.create_schema(
+        "CREATE TABLE parent (id int PRIMARY KEY, n int);"
+        "CREATE TABLE child (id int PRIMARY KEY, up int REFERENCES parent)"
+    )
+    with pytest.raises(DataRefused, match=r"child\.up: no parent row in parent in 1 row\(s\), key \(id=11\)"):
+        with_policies(tenant, storage_class="quarantine").load()
+
+
 def test_a_new_load_replaces_its_quarantine_too(tenant: Tenant) -> None:
     tenant.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY, x)", "INSERT INTO t VALUES (1, 1), (2, 'x'), (3, 'y')")
     tenant.create_schema("CREATE TABLE t (id int PRIMARY KEY, x int)")

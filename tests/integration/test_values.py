@@ -3,13 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sqlite3
-import struct
-import tempfile
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +17,13 @@ from _databases import (
     with_policies,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
-    _census,
     _sqlite_store,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import (
     DataRefused,
 )
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED, NOT_VERIFIED, PASSED
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED, PASSED
 from local_stack.stack import Stack
-
-# An inherited fixture is the same for every example: it is only a way to the server.
-PROPERTY = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-
 
 NASTY = [
     "",
@@ -74,111 +62,6 @@ def database(stack: Stack) -> Iterator[Database]:
 def tenant(database: Database, tmp_path: Path) -> Tenant:
     """A whole file that is one profile's; the test makes the tables."""
     return Tenant(database, tmp_path / "snapshot.db")
-
-
-KINDS = {
-    "smallint": "int2",
-    "integer": "int4",
-    "bigint": "int8",
-    "text": "text",
-    "varchar(4)": "text",
-    "double precision": "float8",
-    "numeric": "numeric",
-    "numeric(6,2)": "numeric",
-    "boolean": "bool",
-    "bytea": "bytea",
-    "real": "float4",
-    "char(3)": "bpchar",
-    "date": "date",
-    "time": "time",
-    "timestamptz": "timestamptz",
-    "timestamp(3)": "timestamp",
-    "uuid": "uuid",
-    "json": "json",
-    "jsonb": "jsonb",
-}
-TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
-VALUES = (
-    st.none()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.sampled_from([0, 1, 2, -1, 2**15, 2**31, 2**53, 2**53 + 1])
-    | st.floats(allow_nan=False)
-    | st.sampled_from([-0.0, 5e-324, 1e308, 0.1, 1.005, 1e16, math.inf, -math.inf])
-    | st.decimals(-9999, 9999, places=2).map(float)
-    | TEXT
-    | st.sampled_from(["", "1", "true", "2024-02-30", "\x00", "\\x00", "abcd", "abcde", "a ", " a"])
-    | st.sampled_from(["2024-02-29", "2024-02-29T01:02:03.004Z", "2024-02-29 01:02:03.0045", "0001-01-01 00:00+14:00"])
-    | st.sampled_from(["23:59:59.999999", "24:00", "6F9619FF-8B86-D011-B42D-00C04FC964FF", "9999-12-31 23:59-10"])
-    | st.sampled_from(
-        ['{"b": 1.50, "aa": [1e2, -0.0, "\\u00e9\\n\\u0001"], "a": {}}', '"\\u0000"', "[", "NaN", "1e999"]
-    )
-    | st.binary(max_size=6)
-    | st.binary(min_size=16, max_size=16)
-)
-EXACT = ("int2", "int4", "int8", "text", "float8", "numeric", "bool", "bytea", "bpchar")
-
-
-@pytest.fixture(scope="module", params=list(KINDS))
-def typed(database: Database, request: pytest.FixtureRequest) -> tuple[Tenant, str]:
-    """A table with a key and a column of one type."""
-    tenant = Tenant(database, Path(), source_id="typed")
-    tenant.create_schema(f"CREATE TABLE t (id bigint PRIMARY KEY, x {request.param})")
-    return tenant, KINDS[request.param]
-
-
-def as_read(kind: str, value: Any) -> Any:
-    """Return what a PostgreSQL client reads of a value that arrived equal."""
-    if value is None:
-        return None
-    if kind == "numeric":
-        return Decimal(repr(value))
-    if kind == "bool":
-        return bool(value)
-    return float(value) if kind == "float8" else value
-
-
-@PROPERTY
-@given(values=st.lists(VALUES | st.binary(max_size=4).map(lambda octets: (octets,)), max_size=12))
-@example(values=[-0.0, 5e-324, math.inf, 0, 1, None])
-@example(values=[b"", None, b"\x00"])
-@example(values=["", None, "\\N"])
-@example(values=[(b"caf\xe9",), (b"ok",)])
-def test_any_value_of_sqlite_arrives_equal_or_is_refused(typed: tuple[Tenant, str], values: list[Any]) -> None:
-    """A tuple stands for text made of these octets, valid or not."""
-    with tempfile.TemporaryDirectory() as folder:
-        tenant = Tenant(typed[0].database, Path(folder) / "x.db", source_id="typed")
-        tenant.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY, x)")
-        for number, value in enumerate(values):
-            if isinstance(value, tuple):
-                tenant.sqlite(("INSERT INTO t VALUES (?, CAST(? AS TEXT))", (number, *value)))
-            else:
-                tenant.sqlite(("INSERT INTO t VALUES (?, ?)", (number, value)))
-        tenant.postgres(f"TRUNCATE t; DELETE FROM sxops_cutover.load WHERE schema_name = '{tenant.schema}'")
-        with tenant.stores() as stores:
-            (plan,) = stores.plan.tables
-            findings = _census.take_census(stores.source, plan, "typed").findings
-        refused = {key for finding in findings for key in finding.first_keys}
-        if refused:
-            with pytest.raises(DataRefused):
-                tenant.load()
-            assert tenant.postgres("SELECT count(*) FROM t") == [(0,)]
-        tenant.sqlite(*(f"DELETE FROM t WHERE {key[1:-1]}" for key in refused))
-        with contextlib.closing(sqlite3.connect(tenant.sqlite_path)) as connection:
-            stored = connection.execute("SELECT id, x FROM t ORDER BY id").fetchall()
-        assert tenant.load()["rows"] == len(stored)
-        assert tenant.parity().verdict == (PASSED if stored else NOT_VERIFIED)
-        if typed[1] not in EXACT:
-            return  # whose values have many spellings: their texts are compared in the tests of _value_texts
-        arrived = tenant.postgres(
-            "SELECT id, rtrim(x) FROM t ORDER BY id" if typed[1] == "bpchar" else "SELECT id, x FROM t ORDER BY id"
-        )
-        arrived = [(number, bytes(x) if isinstance(x, memoryview) else x) for number, x in arrived]
-        assert arrived == [(number, as_read(typed[1], x)) for number, x in stored]
-        assert [bits(x) for _number, x in arrived] == [bits(as_read(typed[1], x)) for _number, x in stored]
-
-
-def bits(value: Any) -> Any:
-    return struct.pack(">d", value) if isinstance(value, float) else value
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])

@@ -55,6 +55,7 @@ from hypothesis import strategies as st
         ("float4", b"0.1", ""),
         ("float4", b"16777215", ""),
         ("float4", b"16777217", "inexact_number"),
+        ("float4", b"3.4028235e38", ""),
         ("float4", b"3.5e38", "out_of_range"),
         ("float4", b"1e-46", "out_of_range"),
         ("numeric", b"1.500", ""),
