@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
 _LOAD_TABLE = f"{BOOKKEEPING_SCHEMA}.load"
 QUARANTINE_TABLE = f"{BOOKKEEPING_SCHEMA}.quarantine"
 PARKED_TABLE = f"{BOOKKEEPING_SCHEMA}.parked"
+PROMISE_TABLE = f"{BOOKKEEPING_SCHEMA}.promise"
 _COLUMNS = {
     _LOAD_TABLE: "schema_name text, table_name text, source_id text NOT NULL, snapshot_sha256 text NOT NULL,"
     " rows bigint NOT NULL, transactions bigint[] NOT NULL, complete boolean NOT NULL,"
@@ -37,6 +38,8 @@ _COLUMNS = {
     PARKED_TABLE: "schema_name text, table_name text NOT NULL, name text, kind text NOT NULL, definition text NOT NULL,"
     " attached_as text, remark text, columns text[], parent text[], parent_columns text[],"
     " parked_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (schema_name, table_name, name)",
+    PROMISE_TABLE: "schema_name text, table_name text, kind text, name text, definition text NOT NULL,"
+    " PRIMARY KEY (schema_name, table_name, kind, name)",
 }
 
 
@@ -125,7 +128,7 @@ def forget(connection: Connection, schema_name: str, table: str | None = None) -
     if not is_installed(connection):
         return
     with connection.cursor() as cursor:
-        for name in (_LOAD_TABLE, QUARANTINE_TABLE):
+        for name in (_LOAD_TABLE, QUARANTINE_TABLE, PROMISE_TABLE):
             cursor.execute(
                 sql.SQL("DELETE FROM {} WHERE schema_name = %s AND table_name = coalesce(%s, table_name)").format(
                     identifier(name)

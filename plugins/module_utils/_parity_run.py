@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import _parked_objects, _quarantine, _shared_rows
+from . import _parked_objects, _quarantine, _schema_promises, _shared_rows
 from ._errors import ParityFailed
 from ._parity import TableParity, compare_table
 from ._parity_checks import check_table
@@ -79,6 +79,7 @@ def compare_stores(
         checks += _quarantine.as_checks(source, connection, table, schema_name, source_id)
     checks.append(_parked_objects.as_check(connection, schema_name))
     if mode == "full":
+        checks += _schema_promises.as_checks(connection, schema_name)
         for table in plan.tables:
             columns = stores.targets[table.target].columns
             progress.begin("check", table.source, 0)

@@ -85,6 +85,14 @@ def assert_arrives(tenant: Tenant) -> dict[str, Any]:
     return result
 
 
+def translate_and_prove(tenant: Tenant, *statements: str, **options: Any) -> dict[str, Any]:
+    """Fill the file, let its tables be translated, load them and prove them; return the result of the translation."""
+    tenant.sqlite(*statements)
+    result = tenant.translate(**options)
+    assert_arrives(tenant)
+    return result
+
+
 def assert_refused(tenant: Tenant, table: str, column: str, problem_class: str, *keys: str) -> DataRefused:
     """Assert that the load and its check are refused by table, column and keys, and that nothing was written."""
     return assert_refused_rows(tenant, table, column, problem_class, len(keys), *keys)

@@ -26,8 +26,13 @@ def hold_octets(tenant: Tenant, *texts: bytes) -> Tenant:
 # S09
 
 
-@pytest.mark.parametrize("text", ["a\x00b", "\x00", "ends\x00", "ä\x00😀", "x" * 5000 + "\x00"])
-@pytest.mark.parametrize("target", ["text", "varchar(9000)", "json"])
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        *((text, "text") for text in ("a\x00b", "\x00", "ends\x00", "ä\x00😀", "x" * 5000 + "\x00")),
+        *(("a\x00b", target) for target in ("varchar(9)", "json", "char(9)")),
+    ],
+)
 def test_s09_a_nul_in_text_is_refused_and_never_cuts_it(tenant: Tenant, text: str, target: str) -> None:
     tenant.hold("TEXT", target, '"fine"', text)
     assert_refused(tenant, "t", "x", "nul_character", "(id=2)")
@@ -156,8 +161,13 @@ def test_s14_text_in_a_translated_blob_column_is_refused(tenant: Tenant) -> None
 # S15
 
 
-@pytest.mark.parametrize("octets", [b"", b"plain ascii", b"\x00\x01", b"\xff\xfe", bytes(range(256))])
-@pytest.mark.parametrize("target", ["text", "varchar(999)", "char(999)"])
+@pytest.mark.parametrize(
+    ("octets", "target"),
+    [
+        *((octets, "text") for octets in (b"", b"plain ascii", b"\x00\x01", b"\xff\xfe", bytes(range(256)))),
+        *((b"plain ascii", target) for target in ("varchar(999)", "char(999)")),
+    ],
+)
 def test_s15_bytes_in_a_text_column_are_refused(tenant: Tenant, octets: bytes, target: str) -> None:
     tenant.hold("TEXT", target, "fine", octets)
     assert_refused(tenant, "t", "x", "storage_class", "(id=2)")

@@ -19,15 +19,8 @@ from _outcomes import (
     in_sqlite,
     only,
     tables_of,
+    translate_and_prove,
 )
-
-
-def translated(tenant: Tenant, *statements: str) -> None:
-    """Fill the file, let its tables be translated, load them and prove them."""
-    tenant.sqlite(*statements)
-    tenant.translate()
-    assert_arrives(tenant)
-
 
 # S35
 
@@ -40,7 +33,7 @@ NAMES = ["Order", "select", "user", "MiXeD Case", 'quo"te', "it's", "per%cent", 
 )
 def test_s35_any_name_of_table_column_index_and_reference_arrives(tenant: Tenant, name: str) -> None:
     q = '"' + name.replace('"', '""') + '"'
-    translated(
+    translate_and_prove(
         tenant,
         f"CREATE TABLE {q} ({q} INTEGER PRIMARY KEY, x TEXT DEFAULT 'a')",
         f"CREATE TABLE child (id INTEGER PRIMARY KEY, {q} INTEGER REFERENCES {q} ({q}) ON DELETE CASCADE)",
@@ -71,7 +64,7 @@ LONGER = LONG + "nger"
 
 def test_s36_a_name_of_63_octets_arrives_whole(tenant: Tenant) -> None:
     assert len(LONG.encode()) == 63
-    translated(
+    translate_and_prove(
         tenant, f"CREATE TABLE {LONG} (id INTEGER PRIMARY KEY, {LONG} TEXT)", f"INSERT INTO {LONG} VALUES (1, 'x')"
     )
     assert LONG in tables_of(tenant)
@@ -85,7 +78,7 @@ def test_s36_a_longer_name_of_a_table_or_column_is_refused_and_not_cut(tenant: T
 
 
 def test_s36_longer_names_of_indexes_do_not_collide(tenant: Tenant) -> None:
-    translated(
+    translate_and_prove(
         tenant,
         "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT, y TEXT)",
         f"CREATE UNIQUE INDEX {LONGER}_x ON t (x)",
@@ -100,7 +93,7 @@ def test_s36_longer_names_of_indexes_do_not_collide(tenant: Tenant) -> None:
 
 
 def test_s37_a_reference_without_a_column_means_the_parents_key(tenant: Tenant) -> None:
-    translated(
+    translate_and_prove(
         tenant,
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, x TEXT)",
         "CREATE TABLE pair (a TEXT, b TEXT, PRIMARY KEY (b, a))",
@@ -145,7 +138,7 @@ def test_s39_a_reference_to_what_is_not_unique_is_refused_by_name(tenant: Tenant
 
 
 def test_s39_a_reference_to_a_unique_index_is_kept(tenant: Tenant) -> None:
-    translated(
+    translate_and_prove(
         tenant,
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, x TEXT)",
         "CREATE UNIQUE INDEX xs ON parent (x)",
@@ -199,7 +192,7 @@ def test_s40_a_parent_of_another_profile_is_none(tenant: Tenant) -> None:
 
 
 def test_s41_a_table_that_refers_to_itself_arrives_in_any_order(tenant: Tenant) -> None:
-    translated(
+    translate_and_prove(
         tenant,
         "CREATE TABLE node (id INTEGER PRIMARY KEY, up INTEGER REFERENCES node)",
         "INSERT INTO node VALUES (1, 3), (2, 2), (3, NULL), (4, 1)",
@@ -216,7 +209,7 @@ CYCLE = (
 
 
 def test_s41_a_cycle_of_references_arrives_and_holds(tenant: Tenant) -> None:
-    translated(tenant, *CYCLE)
+    translate_and_prove(tenant, *CYCLE)
     assert_both_refuse(tenant, "INSERT INTO person VALUES (3, 99)")
     assert_both_refuse(tenant, "INSERT INTO team VALUES (3, 99)")
 
@@ -244,7 +237,7 @@ def test_s41_an_orphan_within_a_cycle_is_still_refused(tenant: Tenant) -> None:
 
 
 def test_s41_a_deferred_reference_stays_deferred(tenant: Tenant) -> None:
-    translated(
+    translate_and_prove(
         tenant,
         "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
         "CREATE TABLE child (id INTEGER PRIMARY KEY, up INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
