@@ -16,7 +16,6 @@ import re
 import typing as t
 
 from ._balanced import balanced
-from ._census import tenant_filter
 from ._errors import PostgresError
 from ._finding import show_key
 from ._sqlite_store import quote, reading
@@ -30,18 +29,13 @@ Part = tuple[str, t.Sequence[t.Any]]  # a SQLite condition and its values
 
 
 def explain(
-    source: sqlite3.Connection,
-    plan: TablePlan,
-    source_id: str,
-    error: PostgresError,
-    parts: t.Sequence[Part] | None = None,
+    source: sqlite3.Connection, plan: TablePlan, error: PostgresError, parts: t.Sequence[Part]
 ) -> PostgresError:
     """Return the error of a COPY with the key of its row, or as it is where PostgreSQL reported no line.
 
     Args:
         source: The SQLite side, prepared by L(_value_kinds.prepare), in the transaction that was read from.
         plan: The table's plan.
-        source_id: The profile.
         error: As L(_postgres_store.postgres_errors) raised it.
         parts: As for L(key_of_row).
 
@@ -51,28 +45,21 @@ def explain(
     context = getattr(getattr(error.__cause__, "diag", None), "context", None)
     # In the server's language, after the table's name.
     line = re.match(r"COPY " + re.escape(plan.target) + r", \D*(\d+)", context or "")
-    key = key_of_row(source, plan, source_id, int(line.group(1)), parts) if line else None
+    key = key_of_row(source, plan, int(line.group(1)), parts) if line else None
     if key is None:
         return error
     why = f"{error.why.rstrip('.')}; the row is {plan.source} {key}"
     return PostgresError(error.what, why, error.remedy, **{**error.facts, "row": key})
 
 
-def key_of_row(
-    source: sqlite3.Connection,
-    plan: TablePlan,
-    source_id: str,
-    number: int,
-    parts: t.Sequence[Part] | None = None,
-) -> str | None:
+def key_of_row(source: sqlite3.Connection, plan: TablePlan, number: int, parts: t.Sequence[Part]) -> str | None:
     """Return the key of the row that ends with a line of the COPY text, for an operator; None if there is none.
 
     Args:
         source: The SQLite side, prepared by L(_value_kinds.prepare), in the transaction that was read from.
         plan: The table's plan.
-        source_id: The profile.
         number: The line as PostgreSQL counts them, from 1. A text of several lines counts as so many.
-        parts: Which rows one COPY was sent, in this order; None for all of the profile's.
+        parts: Which rows one COPY was sent, in this order.
 
     Raises:
         SqliteError: The file cannot be read.
@@ -86,7 +73,7 @@ def key_of_row(
     keys = ", ".join(map(quote, names))
     line = 0
     with reading(source, f"looking for line {number} of table {plan.source}"):
-        for where, values in [tenant_filter(plan, source_id)] if parts is None else parts:
+        for where, values in parts:
             statement = f"SELECT {feeds}, {returns}, {everything}, {keys} FROM {quote(plan.source)} WHERE {where}"
             for more, more_at_first, _nulls, *fields in source.execute(statement, values):
                 line += 1 + (more if line else more_at_first)

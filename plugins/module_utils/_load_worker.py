@@ -12,6 +12,7 @@ import resource
 import typing as t
 
 from . import _postgres_store, _sqlite_store, _value_kinds
+from ._copy_failure import explain
 from ._errors import PostgresError
 from ._glance import glance
 from ._postgres_store import postgres_errors, roll_back
@@ -102,17 +103,20 @@ class LoadWorker:
             sql.Identifier(schema_name, plan.target), columns, csv_options(plan.target_codec, marked)
         )
         stream = RowStream(source, plan, rows.where, rows.values, self._say).start(marked, widest_row)
-        with (
-            postgres_errors(f"Loading table {schema_name}.{plan.target}"),
-            reading(source, f"reading table {plan.source}"),
-            connection.cursor() as cursor,
-        ):
-            try:
-                cursor.copy_expert(copy, stream, size=CHUNK_BYTES)
-            except psycopg2.Error:
-                if stream.error is not None:
-                    raise stream.error from None
-                raise
+        try:
+            with (
+                postgres_errors(f"Loading table {schema_name}.{plan.target}"),
+                reading(source, f"reading table {plan.source}"),
+                connection.cursor() as cursor,
+            ):
+                try:
+                    cursor.copy_expert(copy, stream, size=CHUNK_BYTES)
+                except psycopg2.Error:
+                    if stream.error is not None:
+                        raise stream.error from None
+                    raise
+        except PostgresError as error:
+            raise explain(source, plan, error, stream.parts) from error
         self._rows += stream.rows
         return stream.rows
 

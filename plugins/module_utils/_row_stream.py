@@ -12,6 +12,7 @@ A row that is wider than a chunk never stands in memory as a whole: its long val
 from __future__ import annotations
 
 import io
+import itertools
 import typing as t
 
 from ._row_codec import NULL_MARK, QUOTE_MARK, sqlite_csv_field, sqlite_csv_row
@@ -44,6 +45,7 @@ class RowStream:
 
     Attributes:
         rows: How many rows have been read so far.
+        parts: Which rows it reads, by condition and values, in this order.
         error: What went wrong in SQLite; psycopg2 would report it as the server's.
     """
 
@@ -62,6 +64,7 @@ class RowStream:
         self._say = say
         self._said = 0
         self._chunks: t.Iterator[bytes] = iter(())
+        self.parts: list[tuple[str, t.Sequence[t.Any]]] = []
         self._chunk = b""
         self._place = 0
         self.rows = 0
@@ -69,7 +72,12 @@ class RowStream:
 
     def start(self, marked: bool, widest_row: int) -> RowStream:
         """Begin to read, knowing what the census says of the marks and of the widest row (in octets, encoded)."""
-        self._chunks = self._all(marked, widest_row >= WIDE_BYTES and self._plan.row_name is not None)
+        narrow, wide = self._where, ""
+        if widest_row >= WIDE_BYTES and self._plan.row_name is not None:
+            is_wide = f"({_width(self._plan)} > {WIDE_BYTES // _CHARACTER_BYTES})"
+            narrow, wide = f"({self._where}) AND NOT {is_wide}", f"({self._where}) AND {is_wide}"
+        self.parts = [(where, self._values) for where in (narrow, wide) if where]
+        self._chunks = itertools.chain(self._narrow(marked, narrow), self._wide(marked, wide) if wide else ())
         return self
 
     def read(self, size: int = -1) -> bytes:
@@ -93,12 +101,6 @@ class RowStream:
             self._say(self.rows - self._said)
             self._said = self.rows
         return chunk
-
-    def _all(self, marked: bool, wide: bool) -> t.Iterator[bytes]:
-        is_wide = f"({_width(self._plan)} > {WIDE_BYTES // _CHARACTER_BYTES})"
-        yield from self._narrow(marked, f"({self._where}) AND NOT {is_wide}" if wide else self._where)
-        if wide:
-            yield from self._wide(marked, f"({self._where}) AND {is_wide}")
 
     def _narrow(self, marked: bool, where: str) -> t.Iterator[bytes]:
         row = sqlite_csv_row(self._plan.source_codec, marked)

@@ -35,7 +35,7 @@ def copy_all(tenant: Tenant, marked: bool) -> PostgresError:
         with pytest.raises(PostgresError) as refusal, postgres_errors("Loading table t"):
             stores.connection.cursor().copy_expert(copy, io.BytesIO(text))
         stores.connection.rollback()
-        return _copy_failure.explain(stores.source, plan, "a", refusal.value)
+        return _copy_failure.explain(stores.source, plan, refusal.value, [("1", ())])
 
 
 @pytest.mark.parametrize("marked", [True, False])
@@ -73,7 +73,7 @@ def test_rows_are_counted_in_the_order_of_the_parts_that_were_sent(database: Dat
     with tenant.stores() as stores:
         (plan,) = stores.plan.tables
         parts = [("x > ?", (3,)), ("x <= ?", (3,))]
-        named = [_copy_failure.key_of_row(stores.source, plan, "a", line, parts) for line in range(1, 7)]
+        named = [_copy_failure.key_of_row(stores.source, plan, line, parts) for line in range(1, 7)]
     assert named == ["(rowid=4)", "(rowid=5)", "(rowid=1)", "(rowid=2)", "(rowid=3)", None]
 
 
@@ -83,4 +83,4 @@ def test_an_error_without_a_line_stays_as_it_is(database: Database, tmp_path: Pa
     tenant.create_schema("CREATE TABLE t (x int)")
     error = PostgresError("Loading failed", "the session is gone")
     with tenant.stores() as stores:
-        assert _copy_failure.explain(stores.source, stores.plan.tables[0], "a", error) is error
+        assert _copy_failure.explain(stores.source, stores.plan.tables[0], error, [("1", ())]) is error

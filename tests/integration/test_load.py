@@ -122,6 +122,7 @@ def test_a_row_that_postgresql_refuses_leaves_the_table_as_it_was(videos: Tenant
     with pytest.raises(PostgresError, match="small") as refusal:
         videos.load()
     assert refusal.value.facts["constraint"] == "small"
+    assert refusal.value.facts["row"] == "(source_id=a, id=v30)"
     assert counts(videos)["videos"] == 0
 
 
