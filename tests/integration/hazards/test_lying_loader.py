@@ -180,3 +180,11 @@ def test_an_index_or_constraint_that_went_missing_after_the_load_is_found_by_nam
         assert promise in lies.told()
     finally:
         lies.one.postgres(mended)
+
+
+def test_promises_that_a_killed_load_did_not_write_down_are_written_by_the_next_run(lies: Loaded) -> None:
+    written = "SELECT * FROM sxops_cutover.promise WHERE schema_name = 'sx_a' ORDER BY 2, 3, 4"
+    before = lies.one.database.run(written)
+    lies.one.database.run("DELETE FROM sxops_cutover.promise WHERE schema_name = 'sx_a'")
+    assert set(lies.one.actions().values()) == {"keep"}
+    assert lies.one.database.run(written) == before != []
