@@ -24,7 +24,8 @@ LARGEST_ROW = 1_000_000_000
 # What one entry of a btree may have, on pages of 8 kB.
 _LARGEST_INDEX_ROW = 2704
 _ITEM_HEADER = 8  # of an entry, and at most of each of its columns
-_FIELD_OCTETS = 40  # as long as the field of a number, a time or a UUID may become
+_SHORT_OCTETS = 40  # as long as a UUID, a time or a number becomes
+_NUMBER_OCTETS = 350  # the smallest double as a numeric
 
 
 def hidden_rows(connection: sqlite3.Connection, plan: TablePlan, source_id: str) -> list[Finding]:
@@ -62,7 +63,7 @@ def large_rows(
     findings = []
     conditions = []
     if widest_row > LARGEST_ROW:
-        line = balanced(" + ", [_line_octets(column.source, column.kind.quoted) for column in plan.columns])
+        line = balanced(" + ", [line_octets(column.source, column.kind.quoted) for column in plan.columns])
         text = f"more than {LARGEST_ROW} octets as COPY reads it"
         conditions.append(("row", text, f"{line} > {LARGEST_ROW}", "too_large"))
     for index in plan.indexes if widest_row > _LARGEST_INDEX_ROW else ():
@@ -79,9 +80,10 @@ def large_rows(
     return findings
 
 
-def _line_octets(name: str, quoted: bool) -> str:
+def line_octets(name: str, quoted: bool) -> str:
+    """Return the SQLite expression of how many octets a field, with what separates it, has no more of."""
     x = quote(name)
     octets = f"length(CAST({x} AS BLOB))"
     if quoted:  # every quote in it travels as two
-        return f"ifnull({octets} + length({x}) - length(replace({x}, '\"', '')), 0)"
-    return f"CASE typeof({x}) WHEN 'blob' THEN 2 * {octets} WHEN 'text' THEN {octets} ELSE {_FIELD_OCTETS} END"
+        return f"ifnull({octets} + length({x}) - length(replace({x}, '\"', '')), 0) + {_SHORT_OCTETS}"
+    return f"CASE WHEN typeof({x}) IN ('text', 'blob') THEN 2 * {octets} + {_SHORT_OCTETS} ELSE {_NUMBER_OCTETS} END"

@@ -19,8 +19,8 @@ from ._expression_values import Value, template
 from ._psycopg2 import sql
 from ._translated_types import BIGINT, BYTEA, TEXT
 
-_NOW = sql.SQL("statement_timestamp() AT TIME ZONE 'UTC'")
-_EPOCH = sql.SQL("floor(extract(epoch FROM statement_timestamp()))::bigint")
+_NOW = "statement_timestamp() AT TIME ZONE 'UTC'"
+_EPOCH = "floor(extract(epoch FROM statement_timestamp()))::bigint"
 _DATE, _TIME = "%Y-%m-%d", "%H:%M:%S"
 _FORMATS = {
     "date": _DATE,
@@ -31,12 +31,9 @@ _FORMATS = {
     "current_timestamp": f"{_DATE} {_TIME}",
 }
 _FIELDS = {"Y": "YYYY", "m": "MM", "d": "DD", "H": "HH24", "M": "MI", "S": "SS", "f": "SS.MS", "j": "DDD"}
-_DIGITS = {
-    "s": template("({})::text", _EPOCH),
-    "w": template("extract(dow FROM {})::int::text", _NOW),
-}
+_DIGITS = {"s": f"({_EPOCH})::text", "w": f"extract(dow FROM {_NOW})::int::text"}
 _RANDOM_BYTES = 32  # two UUIDs of 122 random bits each, through a hash that spreads them
-_ENTROPY = sql.SQL("sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))")
+_ENTROPY = "sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))"
 
 
 def present_or_chance(name: str, arguments: t.Sequence[Value]) -> Value | None:
@@ -58,14 +55,14 @@ def present_or_chance(name: str, arguments: t.Sequence[Value]) -> Value | None:
         return _formatted(texts[0])
     if name == "unixepoch":
         _refuse_modifiers(name, texts)
-        return Value(_EPOCH, BIGINT, natural=True)
+        return Value(sql.SQL(_EPOCH), BIGINT, natural=True)
     if name == "random" and not texts:
-        number = sql.SQL("('x' || encode(substring({} FROM 1 FOR 8), 'hex'))::bit(64)::bigint").format(_ENTROPY)
-        return Value(template("({})", number), BIGINT)
+        number = f"(('x' || encode(substring({_ENTROPY} FROM 1 FOR 8), 'hex'))::bit(64)::bigint)"
+        return Value(sql.SQL(number), BIGINT)
     if name == "randomblob" and len(texts) == 1 and isinstance(texts[0], int):
         if not 1 <= texts[0] <= _RANDOM_BYTES:
             raise SchemaRefused(f"randomblob of other than 1 to {_RANDOM_BYTES} bytes has no counterpart")
-        return Value(template("substring({} FROM 1 FOR {})", _ENTROPY, sql.Literal(texts[0])), BYTEA)
+        return Value(sql.SQL(f"substring({_ENTROPY} FROM 1 FOR {texts[0]})"), BYTEA)
     return None
 
 
@@ -82,7 +79,7 @@ def _formatted(form: str) -> Value:
         if code in _FIELDS:
             plain += _FIELDS[code]
         elif code in _DIGITS:
-            pieces += [*_to_char(plain), _DIGITS[code]]
+            pieces += [*_to_char(plain), sql.SQL(_DIGITS[code])]
             plain = ""
         elif text or code == "%":
             plain += _literal(text or "%")
@@ -98,7 +95,7 @@ def _formatted(form: str) -> Value:
 
 
 def _to_char(plain: str) -> list[sql.Composable]:
-    return [template("to_char({}, {})", _NOW, sql.Literal(plain))] if plain else []
+    return [template(f"to_char({_NOW}, {{}})", sql.Literal(plain))] if plain else []
 
 
 def _literal(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._census import tenant_filter
+from ._census import tenant_filter, whole_filter
 from ._sqlite_store import quote, reading
 
 if t.TYPE_CHECKING:
@@ -46,31 +46,53 @@ def cut(source: sqlite3.Connection, plan: TablePlan, source_id: str, rows: int, 
     Raises:
         SqliteError: The file cannot be read.
     """
-    where, values = tenant_filter(plan, source_id)
     wanted = rows // max(min(rows // (workers * _RANGES_PER_WORKER), _MOST_ROWS), _FEWEST_ROWS) if workers > 1 else 1
-    if wanted < 2:
-        return [Range(where, values)]
-    whole = Range(where, values)
     if plan.row_name is None:
-        return _by_key(plan, whole, rows, wanted) if plan.stored_by else [whole]
+        whole = Range(*tenant_filter(plan, source_id))
+        return _by_key(plan, whole, rows, wanted) if plan.stored_by and wanted > 1 else [whole]
     with reading(source, f"looking at the row numbers of table {plan.source}"):
-        return _by_row_number(source, plan, whole, rows, wanted)
+        return _by_row_number(source, plan, source_id, rows, wanted)
 
 
-def _by_row_number(source: sqlite3.Connection, plan: TablePlan, whole: Range, rows: int, wanted: int) -> list[Range]:
+def whole(source: sqlite3.Connection, plan: TablePlan, source_id: str) -> Range:
+    """Return all of the profile's travelling rows, in the way that SQLite reads them fastest.
+
+    Raises:
+        SqliteError: The file cannot be read.
+    """
+    if plan.tenant_column is None:
+        return Range(*tenant_filter(plan, source_id))
+    return cut(source, plan, source_id, count(source, plan, source_id), 1)[0]
+
+
+def count(source: sqlite3.Connection, plan: TablePlan, source_id: str) -> int:
+    """Return the number of the profile's rows, those that are set aside included.
+
+    Raises:
+        SqliteError: The file cannot be read.
+    """
+    where, values = whole_filter(plan, source_id)
+    with reading(source, f"counting table {plan.source}"):
+        row = source.execute(f"SELECT count(*) FROM {quote(plan.source)} WHERE {where}", values).fetchone()
+    return int(row[0])
+
+
+def _by_row_number(source: sqlite3.Connection, plan: TablePlan, source_id: str, rows: int, wanted: int) -> list[Range]:
+    where, values = tenant_filter(plan, source_id)
     table = quote(plan.source)
     low, high = source.execute(
         f"SELECT (SELECT min({plan.row_name}) FROM {table}), (SELECT max({plan.row_name}) FROM {table})"
     ).fetchone()
-    if high - low >= rows * _SMALLEST_SHARE:
-        return [whole]
-    where = whole.where
+    if low is None or high - low >= rows * _SMALLEST_SHARE:
+        return [Range(where, values)]
     if plan.tenant_column:
-        # Without the index on the tenant column, which SQLite would go through as a whole for each range.
+        # Without an index on the tenant column: where most rows are the profile's, it only makes SQLite jump about.
         where = where.replace(quote(plan.tenant_column), f"+{quote(plan.tenant_column)}", 1)
+    if wanted < 2:
+        return [Range(where, values)]
     width = (high - low) // wanted + 1
     return [
-        Range(f"({where}) AND {plan.row_name} BETWEEN ? AND ?", (*whole.values, start, min(start + width - 1, high)))
+        Range(f"({where}) AND {plan.row_name} BETWEEN ? AND ?", (*values, start, min(start + width - 1, high)))
         for start in range(low, high + 1, width)
     ]
 

@@ -13,11 +13,9 @@ import operator
 import typing as t
 
 from . import _glance, _key_ranges
-from ._census import Census, refuse, take_census, whole_filter
-from ._sqlite_store import quote, reading
+from ._census import Census, refuse, take_census
 
 if t.TYPE_CHECKING:
-    from ._planned_table import TablePlan
     from ._progress import Progress
     from ._tenant_stores import Stores
     from ._workers import Workers
@@ -32,7 +30,7 @@ def take_all(stores: Stores, workers: Workers, progress: Progress) -> dict[str, 
     """
     taken = {}
     for plan in stores.plan.tables:
-        rows = _count(stores, plan)
+        rows = _key_ranges.count(stores.source, plan, stores.profile.source_id)
         progress.begin("census", plan.source, rows)
         ranges = _key_ranges.cut(stores.source, plan, stores.profile.source_id, rows, len(workers))
         glances = workers.spread("glance", [(plan, some) for some in ranges], progress.advance)
@@ -41,10 +39,3 @@ def take_all(stores: Stores, workers: Workers, progress: Progress) -> dict[str, 
         progress.end()
     refuse([finding for census in taken.values() for finding in census.findings])
     return taken
-
-
-def _count(stores: Stores, plan: TablePlan) -> int:
-    where, values = whole_filter(plan, stores.profile.source_id)
-    with reading(stores.source, f"counting table {plan.source}"):
-        row = stores.source.execute(f"SELECT count(*) FROM {quote(plan.source)} WHERE {where}", values).fetchone()
-    return int(row[0])

@@ -30,8 +30,9 @@ if t.TYPE_CHECKING:
 
 _XID_BITS = 0xFFFFFFFF
 _KILOBYTES = 1024
-# Sorting is what an index build does; PostgreSQL's default is meant for many sessions at once.
-_INDEX_MEMORY = "256MB"
+# An index build sorts, and sorts that fit into the processor's caches take half the time of those that fill
+# PostgreSQL's default of 64 MB (docs/benchmarks.md).
+_INDEX_MEMORY = "8MB"
 
 
 class Prepared(t.NamedTuple):

@@ -15,9 +15,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from . import _key_ranges
 from ._census import tenant_filter
 from ._parity_drill import Difference, Drill, drill
 from ._postgres_store import postgres_errors
+from ._progress import SILENT
 from ._psycopg2 import sql
 from ._row_digest import both_buckets, bucket_mask, count, differing
 from ._sqlite_store import quote, reading
@@ -27,6 +29,7 @@ if t.TYPE_CHECKING:
     import sqlite3
 
     from ._planned_table import TablePlan
+    from ._progress import Progress
     from ._psycopg2 import Connection
 
 MODES = ("full", "keys", "counts")
@@ -81,6 +84,7 @@ def compare_table(
     schema_name: str,
     source_id: str,
     mode: str = "full",
+    progress: Progress = SILENT,
 ) -> TableParity:
     """Compare one profile's rows in SQLite with all rows of its table in PostgreSQL.
 
@@ -92,6 +96,7 @@ def compare_table(
         source_id: The profile.
         mode: C(full) compares every value, C(keys) the identifying columns, C(counts) the numbers of rows. Less
             than C(full) can fail, but never pass: its verdict is at best not verified.
+        progress: Is told how many rows were compared.
 
     Raises:
         SqliteError: The SQLite side cannot be read.
@@ -105,13 +110,16 @@ def compare_table(
     plan = plan.with_compared()
     if mode == "keys":
         plan = dataclasses.replace(plan, columns=tuple(plan.columns[place] for place in plan.key_places))
-    sides = both_buckets(source, connection, plan, schema_name, source_id, 0)
+    progress.begin("compare", plan.source, _key_ranges.count(source, plan, source_id))
+    sides = both_buckets(source, connection, plan, schema_name, source_id, 0, progress.advance)
     found = Drill()
     if differing(*sides):
         mask = bucket_mask(max(map(count, sides)))
         if mask:
-            sides = both_buckets(source, connection, plan, schema_name, source_id, mask)
+            progress.begin("compare", plan.source, 0)
+            sides = both_buckets(source, connection, plan, schema_name, source_id, mask, progress.advance)
         found = drill(source, connection, plan, schema_name, source_id, mask, sides)
+    progress.end()
     ours, theirs = map(count, sides)
     return TableParity(
         plan.source,

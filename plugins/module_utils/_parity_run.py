@@ -71,13 +71,7 @@ def compare_stores(
     source, connection, plan = stores.source, stores.connection, stores.plan
     schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-    tables = []
-    for table in plan.tables:
-        progress.begin("compare", table.source, 0)
-        compared = compare_table(source, connection, table, schema_name, source_id, mode)
-        progress.advance(compared.sqlite_rows)
-        progress.end()
-        tables.append(compared)
+    tables = [compare_table(source, connection, table, schema_name, source_id, mode, progress) for table in plan.tables]
     checks = [table.as_check() for table in tables]
     if not any(table.sqlite_rows or table.postgres_rows for table in tables):
         checks.append(not_verified("rows compared", "no table holds a row of this profile, so nothing is proven"))

@@ -20,7 +20,7 @@ import itertools
 import struct
 import typing as t
 
-from ._census import tenant_filter
+from . import _key_ranges
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
 from ._row_codec import postgres_row, row_digest, sqlite_row
@@ -57,9 +57,17 @@ def bucket_of(digest: bytes, mask: int) -> int:
 
 
 def both_buckets(
-    source: sqlite3.Connection, connection: Connection, plan: TablePlan, schema_name: str, source_id: str, mask: int
+    source: sqlite3.Connection,
+    connection: Connection,
+    plan: TablePlan,
+    schema_name: str,
+    source_id: str,
+    mask: int,
+    hashed: t.Callable[[int], None],
 ) -> tuple[Buckets, Buckets]:
     """Return the buckets of both stores, SQLite's first, for the time of the slower one.
+
+    C(hashed) is told how many more rows of SQLite have been hashed.
 
     PostgreSQL hashes in its own process; here a thread waits for it while this one hashes SQLite's rows.
 
@@ -70,21 +78,27 @@ def both_buckets(
     with concurrent.futures.ThreadPoolExecutor(1) as waiting:
         theirs = waiting.submit(postgres_buckets, connection, plan, schema_name, mask)
         try:
-            ours = sqlite_buckets(source, plan, source_id, mask)
+            ours = sqlite_buckets(source, plan, source_id, mask, hashed)
         except BaseException:
             connection.cancel()
             raise
         return ours, theirs.result()
 
 
-def sqlite_buckets(connection: sqlite3.Connection, plan: TablePlan, source_id: str, mask: int) -> Buckets:
+def sqlite_buckets(
+    connection: sqlite3.Connection,
+    plan: TablePlan,
+    source_id: str,
+    mask: int,
+    hashed: t.Callable[[int], None] = lambda _rows: None,
+) -> Buckets:
     """Return the buckets of one profile's rows in SQLite; the connection comes from L(_value_kinds.prepare).
 
     Raises:
         SqliteError: The file cannot be read.
     """
     if not mask:
-        total = _sum(row_digest(row) for (row,) in sqlite_rows(connection, plan, source_id))
+        total = _sum((row_digest(row) for (row,) in sqlite_rows(connection, plan, source_id)), hashed)
         return {0: total} if total[0] else {}
     buckets: dict[int, list[int]] = {}
     for row, key in sqlite_rows(connection, plan, source_id, with_key=True):
@@ -94,12 +108,13 @@ def sqlite_buckets(connection: sqlite3.Connection, plan: TablePlan, source_id: s
     return {number: tuple(found) for number, found in buckets.items()}
 
 
-def _sum(digests: t.Iterator[bytes]) -> Bucket:
+def _sum(digests: t.Iterator[bytes], hashed: t.Callable[[int], None]) -> Bucket:
     # Many at once: adding up row by row would cost more than making and hashing the row.
     found = [0] * 5
     while some := [digest[: _WORDS.size] for digest in itertools.islice(digests, _DIGESTS_AT_ONCE)]:
         words = struct.unpack(f">{4 * len(some)}i", b"".join(some))
         found[0] += len(some)
+        hashed(len(some))
         for place in range(4):
             found[place + 1] += sum(words[place::4])
     return tuple(found)
@@ -109,7 +124,7 @@ def sqlite_rows(
     connection: sqlite3.Connection, plan: TablePlan, source_id: str, with_key: bool = False
 ) -> t.Iterator[tuple[bytes, ...]]:
     """Iterate over the canonical rows of one profile's rows in SQLite, each followed by its key's text if asked for."""
-    where, values = tenant_filter(plan, source_id)
+    where, values = _key_ranges.whole(connection, plan, source_id)
     row = sqlite_row(plan.source_codec)
     if with_key:
         row += f", {sqlite_row(plan.source_key_codec)}"

@@ -150,7 +150,8 @@ class _Maker:
             loose = [name for name in key if not (self._columns[name].not_null or self._table.without_rowid)]
             if loose:
                 self._findings.notes.append(
-                    f"table {self._table.name}: its primary key takes no NULL in {', '.join(loose)}, as SQLite's does"
+                    f"table {self._table.name}: its primary key takes NULL in {', '.join(loose)} in SQLite, "
+                    "not in PostgreSQL"
                 )
         return [sql.SQL("CONSTRAINT {} PRIMARY KEY ({})").format(sql.Identifier(name), _listed(key))]
 

@@ -41,9 +41,10 @@ _PROMISES = (
     (re.compile(r"(LONG|MEDIUM|TINY)?BLOB"), BYTEA),
     (re.compile(r"REAL|FLOAT|DOUBLE( PRECISION)?"), DOUBLE),
     (re.compile(r"NUMERIC|DECIMAL"), NUMERIC),
-    # Kept as they are spelt: a date of SQLite's is a text, and no type of PostgreSQL's keeps every spelling.
-    (re.compile(r"DATE|DATETIME|TIMESTAMPTZ|(TIME|TIMESTAMP)( WITH(OUT)? TIME ZONE)?|JSON"), TEXT),
+    (re.compile(r"JSON"), TEXT),
 )
+# Kept as they are, text as it is spelt and seconds as numbers: no type of PostgreSQL's keeps every spelling of a time.
+_TIMES = re.compile(r"DATE|DATETIME|TIMESTAMPTZ|(TIME|TIMESTAMP)( WITH(OUT)? TIME ZONE)?")
 # Where there are no values to go by: names that promise no number, whatever affinity SQLite makes of them.
 _TEXTS = ("", "ANY", "STRING", "UUID", "GUID", "JSONB")
 # Beyond these an integer cannot be told from its neighbours as double precision.
@@ -86,11 +87,14 @@ def affinity(declared: str, strict: bool = False) -> str:
 
 def postgres_type(declared: str) -> str | None:
     """Return the PostgreSQL type for a declared SQLite type, None where it says nothing exact."""
-    name = " ".join(re.sub(r"\([^)]*\)", " ", declared.upper()).split())
     for pattern, found in _PROMISES:
-        if pattern.fullmatch(name):
+        if pattern.fullmatch(_bare(declared)):
             return found
     return None
+
+
+def _bare(declared: str) -> str:
+    return " ".join(re.sub(r"\([^)]*\)", " ", declared.upper()).split())
 
 
 def choose(table: str, column: Column, strict: bool, observed: Observed) -> TypeChoice:
@@ -104,6 +108,8 @@ def choose(table: str, column: Column, strict: bool, observed: Observed) -> Type
     counts = observed.counts.get((table, column.name), {})
     held = " and ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     kind = _holding(frozenset(counts))
+    if _TIMES.fullmatch(_bare(column.declared_type)) and kind in (None, TEXT, BYTEA):
+        return TypeChoice(TEXT, f"{what}, stays text as it is spelt")
     if kind:
         return TypeChoice(kind, f"{what}, holds {held} value(s): {kind}")
     if counts:

@@ -19,6 +19,7 @@ import re
 import typing as t
 import uuid
 from decimal import Decimal
+from fractions import Fraction
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -140,11 +141,12 @@ def _counted_moment(value: float, digits: int) -> tuple[datetime.datetime | None
         count = value * 1000 if milliseconds else value * 1_000_000
         problem = "epoch_milliseconds" if milliseconds else "epoch_seconds"
     elif _JULIAN_DAYS[0] <= value <= _JULIAN_DAYS[1]:
-        count, problem = round((value - _JULIAN_EPOCH) * _DAY), "julian_day"
+        count, problem = round((Fraction(value) - Fraction(_JULIAN_EPOCH)) * _DAY), "julian_day"
         if count / _DAY + _JULIAN_EPOCH != value:
             return None, "invalid_time"
     else:
-        count, problem = round(value * 1_000_000), "epoch_seconds"
+        # Not as a double: so many microseconds are more than it can count.
+        count, problem = round(Fraction(value) * 1_000_000), "epoch_seconds"
         if count / 1_000_000 != value:
             return None, "invalid_time"
     if count % 10 ** (6 - digits):

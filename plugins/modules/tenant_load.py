@@ -113,8 +113,14 @@ tables:
       description: The same for people, the names of the columns by what they are declared as on both sides.
       type: dict
   sample:
-    - {table: videos, target: videos, action: load, rows: 20000, copy_ms: 800, duration_ms: 900, columns: ["id (TEXT) to id (text)"],
-       conversions: {TEXT to text: [id]}}
+    - table: videos
+      target: videos
+      action: load
+      rows: 20000
+      copy_ms: 800
+      duration_ms: 900
+      columns: ["id (TEXT) to id (text)"]
+      conversions: {TEXT to text: [id]}
 csv_files:
   description: The CSV files as they were read.
   returned: success with O(csv_files)

@@ -18,6 +18,7 @@ import struct
 import uuid
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -186,6 +187,7 @@ def plan_of(source: sqlite3.Connection, connection: Any, policies: Mapping[str, 
 @example(values=[-0.0, 5e-324, math.inf, 0, 1, None, "-0", "0.0"], policies={"text_as_number": "convert"})
 @example(values=[b"", None, b"\x00", "\\x00", "A"], policies={"hex_as_bytes": "convert", "text_as_bytes": "convert"})
 @example(values=[12345, 0.1 + 0.2, "ab ", 1.0], policies={"number_as_text": "convert"})
+@example(values=[137438953472.625], policies={"epoch_seconds": "convert"})
 @example(values=[(b"caf\xe9",), (b"ok",), "", None, "\\N"], policies={})
 def test_any_value_arrives_equal_or_is_refused(
     typed: tuple[Any, str], values: list[Any], policies: dict[str, str]
@@ -309,6 +311,6 @@ def moment(value: Any) -> datetime.datetime:
         found = datetime.datetime.fromisoformat(value)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     if isinstance(value, float) and 1721425.5 <= value <= 5373484.5:
-        return EPOCH + datetime.timedelta(microseconds=round((value - 2440587.5) * 86_400_000_000))
-    seconds = Decimal(value) / (1000 if isinstance(value, int) and abs(value) >= 10**11 else 1)
+        return EPOCH + datetime.timedelta(microseconds=round((Fraction(value) - Fraction(2440587.5)) * 86_400_000_000))
+    seconds = Fraction(value) / (1000 if isinstance(value, int) and abs(value) >= 10**11 else 1)
     return EPOCH + datetime.timedelta(microseconds=round(seconds * 1_000_000))

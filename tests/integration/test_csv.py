@@ -104,6 +104,7 @@ def test_the_modules_bring_files_over_once_and_prove_it(files: Files) -> None:
     assert rows[1][:2] == ("a", 2) and set(rows[1][2:11]) == {None}
 
     parity = run_module("tenant_parity", given, check=True)
+    assert "verdict" in parity, parity["msg"]
     assert (parity["verdict"], parity["rows"], parity["changed"]) == ("passed", 2, False), parity
     again = run_process("tenant_load", given)
     assert (again["changed"], again["tables"][0]["action"]) == (False, "keep")

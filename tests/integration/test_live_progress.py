@@ -167,8 +167,8 @@ def test_a_load_is_told_while_it_runs_and_a_comparison_too(tenant: Tenant) -> No
     shutil.rmtree(run.folder)
     with locked(tenant, "ACCESS EXCLUSIVE") as lock, playing(tenant, PARITY, hosts=2) as run:
         # Two hosts at once: each says which one it is.
-        run.wait("^host-1: a compare videos: started$")
-        run.wait("^host-2: a compare videos: started$")
+        run.wait(f"^host-1: a compare videos: {ROWS} rows to go$")
+        run.wait(f"^host-2: a compare videos: {ROWS} rows to go$")
         lock.rollback()
         assert run.end().count("ok: [host-") == 2
 

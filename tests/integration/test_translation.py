@@ -243,8 +243,8 @@ def test_a_file_of_everything_arrives_and_is_proven(file: Tenant) -> None:
         "column user.anything: declared without a type, holds 2 blob value(s): bytea",
         "column user.twice: VIRTUAL becomes STORED, since it is indexed",
         "column user.email: NOCASE holds in its unique keys and indexes",
-        "table head: its primary key takes no NULL in id",
-        "table line: its primary key takes no NULL in n",
+        "table head: its primary key takes NULL in id in SQLite, not",
+        "table line: its primary key takes NULL in n in SQLite, not",
         f"index {'long_' * 14} of table strict: its name becomes long_long_",
         "column strict.b: declared as 'ANY', holds 1 text value(s): text",
     ):

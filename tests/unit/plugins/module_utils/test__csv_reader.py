@@ -8,7 +8,7 @@ import io
 
 import pytest
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _csv_reader
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._csv_reader import Dialect, read_records
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._csv_reader import Dialect, Record, read_records
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import BadInput, CsvError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 FIELDS = st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"])), st.text('",;\r\n\\ x', max_size=6))
 
 
-def records(octets: bytes, **dialect: str) -> list[tuple[int, list[str | None]]]:
-    return [(line, fields) for line, fields in read_records(io.BytesIO(octets), "f.csv", Dialect(**dialect))]
+def records(octets: bytes, **dialect: str) -> list[Record]:
+    return list(read_records(io.BytesIO(octets), "f.csv", Dialect(**dialect)))
 
 
 def fields(octets: bytes, **dialect: str) -> list[list[str | None]]:

@@ -11,6 +11,7 @@ from contextlib import closing
 from decimal import Decimal
 
 import pytest
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._census_rows import line_octets
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import (
     LongText,
     parse_row,
@@ -20,7 +21,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_store import quote
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kind import INLINE_OCTETS
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import KINDS, prepare
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 Value: t.TypeAlias = "int | float | str | bytes | None"
@@ -296,6 +297,24 @@ def test_marks_take_the_place_of_quotes_where_no_text_holds_them(
     connection.execute("CREATE TABLE t (c)")
     connection.execute("INSERT INTO t VALUES (?)", (value,))
     assert connection.execute(f"SELECT {sqlite_csv_row([('c', KINDS[kind])], True)} FROM t").fetchone() == (field,)
+
+
+@given(st.sampled_from(sorted(OF_KIND)), st.data())
+@example("numeric", 5e-324)
+def test_a_field_is_never_longer_than_the_census_says(
+    connection: sqlite3.Connection, kind: str, data: st.DataObject | float
+) -> None:
+    value = data if isinstance(data, float) else data.draw(st.none() | OF_KIND[kind] | st.text('"x', max_size=90))
+    if isinstance(value, str) and kind not in TEXTUAL:
+        value = None
+    connection.execute("DROP TABLE IF EXISTS t")
+    connection.execute("CREATE TABLE t (c)")
+    connection.execute("INSERT INTO t VALUES (?)", (value,))
+    for marked in (False, True):
+        line = sqlite_csv_row([("c", KINDS[kind])], marked)
+        bound = line_octets("c", KINDS[kind].quoted)
+        octets, most = connection.execute(f"SELECT length(CAST({line} AS BLOB)) + 1, {bound} FROM t").fetchone()
+        assert octets <= most
 
 
 @pytest.mark.parametrize("kind", ["int4", "bool", "float8", "numeric"])
