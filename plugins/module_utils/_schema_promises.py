@@ -23,8 +23,13 @@ if t.TYPE_CHECKING:
     from ._psycopg2 import Connection
 
 
-def keep(connection: Connection, schema_name: str) -> None:
-    """Write down what the tables of a schema promise now, in place of what was written before; committed here.
+def keep(connection: Connection, schema_name: str, anew: bool = True) -> None:
+    """Write down what the tables of a schema promise now; committed here.
+
+    Args:
+        connection: A session that may write the bookkeeping.
+        schema_name: The tenant schema.
+        anew: In place of what was written before; otherwise only where a load was killed before it wrote anything.
 
     Raises:
         PostgresError: The catalogue cannot be read or the bookkeeping not be written.
@@ -34,8 +39,12 @@ def keep(connection: Connection, schema_name: str) -> None:
         with postgres_errors(f"Writing down the indexes and constraints of {schema_name}"):
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL search_path TO ''")  # every name is written out
-                cursor.execute(sql.SQL("DELETE FROM {} WHERE schema_name = %s").format(promises), (schema_name,))
-                cursor.execute(sql.SQL("INSERT INTO {} {}").format(promises, sql.SQL(_NOW)), {"schema": schema_name})
+                cursor.execute(sql.SQL("SELECT 1 FROM {} WHERE schema_name = %s").format(promises), (schema_name,))
+                if anew or cursor.fetchone() is None:
+                    cursor.execute(sql.SQL("DELETE FROM {} WHERE schema_name = %s").format(promises), (schema_name,))
+                    cursor.execute(
+                        sql.SQL("INSERT INTO {} {}").format(promises, sql.SQL(_NOW)), {"schema": schema_name}
+                    )
             connection.commit()
     except BaseException:
         roll_back(connection)

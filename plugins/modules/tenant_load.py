@@ -370,8 +370,8 @@ def _apply(
     tables = {table["target"]: table for table in result["tables"]}
     for done in _bulk_load.load_tables(load, actions, taken):
         tables[done.table].update(rows=done.rows, copy_ms=done.copy_ms, duration_ms=done.duration_ms)
-    if set(actions.values()) != {_load_decision.KEEP}:
-        _schema_promises.keep(load.stores.connection, load.schema_name)
+    loaded = set(actions.values()) != {_load_decision.KEEP}
+    _schema_promises.keep(load.stores.connection, load.schema_name, anew=loaded)
     _shared_rows.bring(load.stores.connection, shared)
     result["workers"] = len(load.workers)
     result["index_ms"] = load.index_ms

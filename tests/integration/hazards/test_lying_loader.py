@@ -7,9 +7,10 @@ Hypothesis chooses row, column and lie; the lies about known rows, one by one, a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from _databases import Database
+from _databases import Database, Tenant
 from _lies import CELLS, COLUMNS, IDS, LIES, Loaded, load_both
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import PASSED
 from hypothesis import HealthCheck, assume, given, settings
@@ -180,3 +181,15 @@ def test_an_index_or_constraint_that_went_missing_after_the_load_is_found_by_nam
         assert promise in lies.told()
     finally:
         lies.one.postgres(mended)
+
+
+def test_promises_that_a_killed_load_did_not_write_down_are_written_by_the_next_run(
+    database: Database, tmp_path: Path
+) -> None:
+    other = Tenant(database, tmp_path / "snapshot.db", "c")
+    other.hold("TEXT", "text UNIQUE", "a", "b").load()
+    written = "SELECT * FROM sxops_cutover.promise WHERE schema_name = 'sx_c' ORDER BY 2, 3, 4"
+    before = other.database.run(written)
+    other.database.run("DELETE FROM sxops_cutover.promise WHERE schema_name = 'sx_c'")
+    assert other.actions() == {"t": "keep"}
+    assert other.database.run(written) == before != []
