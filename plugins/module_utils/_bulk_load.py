@@ -13,7 +13,7 @@ import dataclasses
 import time
 import typing as t
 
-from . import _key_ranges, _load_journal, _parked_objects, _quarantine
+from . import _key_ranges, _load_end, _load_journal, _parked_objects, _quarantine
 from ._errors import BackupError, PostgresError, SchemaRefused, SqliteError
 from ._load_decision import KEEP, REPLACE, clear
 from ._load_journal import Held, Loaded
@@ -21,7 +21,8 @@ from ._load_worker import LoadWorker, Prepared
 from ._manifest import sha256_of
 from ._postgres_store import postgres_errors, roll_back
 from ._psycopg2 import sql
-from ._sqlite_store import open_readonly, reading
+from ._snapshot_reader import read_at_one_instant
+from ._sqlite_store import reading
 from ._value_kinds import COUNTED
 from ._workers import WorkerDied, Workers
 
@@ -31,7 +32,6 @@ if t.TYPE_CHECKING:
     from ._progress import Progress
     from ._tenant_stores import Stores
 
-_TRIES_TO_OPEN = 20
 # A table with fewer rows keeps its indexes: taking them away and building them takes longer than it saves.
 _ROWS_WORTH_PARKING = 20_000
 
@@ -103,24 +103,13 @@ def open_workers(workers: Workers, stores: Stores, params: t.Mapping[str, t.Any]
         CutoverError: A store cannot be opened.
     """
     path = stores.sqlite_path
-    watcher = open_readonly(path)
-    try:
-        for _try in range(_TRIES_TO_OPEN):
-            with reading(stores.source, "beginning to read"):
-                before = watcher.execute("PRAGMA data_version").fetchone()
-                stores.source.execute("ROLLBACK")
-                stores.source.execute("BEGIN")
-                stores.source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            workers.each("open", params, path)
-            if watcher.execute("PRAGMA data_version").fetchone() == before:
-                return
-    finally:
-        watcher.close()
-    raise SqliteError(
-        f"SQLite file {path} is written to without a pause",
-        "several processes can read it only while it stands still for a moment",
-        "Load from a snapshot of it (module sqlite_backup).",
-    )
+    if not read_at_one_instant(workers, stores.source, path):
+        raise SqliteError(
+            f"SQLite file {path} is written to without a pause",
+            "several processes can read it only while it stands still for a moment",
+            "Load from a snapshot of it (module sqlite_backup).",
+        )
+    workers.each("connect", params)
 
 
 def load_tables(load: Load, actions: t.Mapping[str, str], taken: t.Mapping[str, Census]) -> t.Iterator[TableLoad]:
@@ -144,7 +133,9 @@ def load_tables(load: Load, actions: t.Mapping[str, str], taken: t.Mapping[str, 
     _refuse_cycle(load)
     for plan in todo:
         yield _load_table(load, plan, actions[plan.target], taken[plan.source])
-    _finish(load, [plan.target for plan in todo])
+    started = time.monotonic()
+    _load_end.finish(load, [plan.target for plan in todo])
+    load.index_ms = _ms(started, time.monotonic())
 
 
 def _enforced(load: Load) -> frozenset[tuple[str, str]]:
@@ -257,29 +248,6 @@ def _highest_used(load: Load, plan: TablePlan) -> int | None:
             return None
         row = source.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (plan.source,)).fetchone()
     return row[0] if row and isinstance(row[0], int) else None
-
-
-def _finish(load: Load, tables: t.Sequence[str]) -> None:
-    """Build what was taken away, by this load or by one that was killed, and let PostgreSQL look at the new rows."""
-    started = time.monotonic()
-    connection = load.stores.connection
-    away = _parked_objects.read(connection, load.schema_name)
-    indexes = _parked_objects.missing_indexes(connection, load.schema_name, away)
-    load.progress.begin("index", load.schema_name, len(away))
-    load.workers.spread("execute", [(f"Building {one}", one.definition) for one in indexes], lambda _said: None)
-    for one in away:
-        _parked_objects.put_back(connection, load.schema_name, one)
-        load.progress.advance(1)
-    load.progress.end()
-    load.index_ms = _ms(started, time.monotonic())
-    jobs = [
-        (
-            f"Analyzing table {table}",
-            sql.SQL("ANALYZE {}").format(sql.Identifier(load.schema_name, table)).as_string(connection),
-        )
-        for table in tables
-    ]
-    load.workers.spread("execute", jobs, lambda _said: None)
 
 
 def _ms(start: float, end: float) -> int:

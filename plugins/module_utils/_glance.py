@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
 _BATCH_BYTES = 1 << 18
 _MARKS = (b"\x01", b"\x02")
 _FIELD_OCTETS = 32  # as long as the field of a number or a time may become, with what separates it
+_SHORT = ("int2", "int4", "int8", "float4", "float8", "bool")
+_SEPARATOR = "||'\n'||"
 
 
 class Glance(t.NamedTuple):
@@ -70,32 +72,40 @@ def glance(source: sqlite3.Connection, plan: TablePlan, where: str, values: t.Se
         for column in plan.columns
         for condition in suspicions_of(column.kind, column.not_null)
     ]
-    others = [quote(column.source) for column in plan.columns if not column.kind.quoted]
-    widths = "".join(f", ifnull(max(length({name})), 0)" for name in others)
+    # A line feed between the texts: no octet sequence goes on beyond it.
+    texts = [f"ifnull({quote(column.source)}, '')" for column in plan.columns if column.kind.quoted] or ["''"]
+    row = f"CASE WHEN {balanced(' OR ', suspicions)} THEN NULL ELSE CAST({balanced(_SEPARATOR, texts)} AS TEXT) END"
     rest = f"FROM {quote(plan.source)} WHERE ({where})"
+    rows, suspicious, marked, longest = 0, False, True, 0
     with reading(source, f"census of table {plan.source}"):
-        rows, *longest = source.execute(f"SELECT count(*){widths} {rest}", values).fetchone()
-        suspect = source.execute(f"SELECT 1 {rest} AND {balanced(' OR ', suspicions)} LIMIT 1", values).fetchone()
-        # A blob travels as hexadecimal digits, and a quote as two.
-        width = 2 * sum(longest) + _FIELD_OCTETS * len(plan.columns)
-        texts = [f"ifnull({quote(column.source)}, '')" for column in plan.columns if column.kind.quoted]
-        faulty, marked, longest_text = False, True, 0
-        # A line feed between the texts: no octet sequence goes on beyond it.
-        joined = balanced("||'\n'||", texts)
-        for batch in _batches(source.execute(f"SELECT CAST({joined} AS TEXT) {rest}", values) if texts else ()):
-            together = b"\n".join(batch)
-            faulty = faulty or not _is_text(together)
-            marked = marked and not any(mark in together for mark in _MARKS)
-            longest_text = max(longest_text, *map(len, batch))
-    return Glance(rows, suspect is not None or faulty, marked and not faulty, width + 2 * longest_text)
+        for batch in _batches(source.execute(f"SELECT {row} {rest}", values)):
+            rows += len(batch)
+            seen = [text for text in batch if text is not None]
+            together = b"\n".join(seen)
+            suspicious = suspicious or len(seen) < len(batch) or not _is_text(together)
+            marked = marked and not suspicious and not any(mark in together for mark in _MARKS)
+            longest = max(longest, *map(len, seen), 0)
+        lengths = _lengths(plan)
+        longest_others = source.execute(f"SELECT {lengths} {rest}", values).fetchone() if lengths else ()
+    # A blob travels as hexadecimal digits, and a quote as two.
+    return Glance(rows, suspicious, marked, 2 * (longest + sum(longest_others)) + _FIELD_OCTETS * len(plan.columns))
 
 
-def _batches(rows: t.Iterable[tuple[bytes]]) -> t.Iterator[list[bytes]]:
-    batch: list[bytes] = []
+def _lengths(plan: TablePlan) -> str:
+    found = [
+        f"ifnull(max(length(CAST({quote(column.source)} AS BLOB))), 0)"
+        for column in plan.columns
+        if not column.kind.quoted and (column.kind.accepted or column.kind.name not in _SHORT)
+    ]
+    return ", ".join(found)
+
+
+def _batches(rows: t.Iterable[tuple[bytes | None]]) -> t.Iterator[list[bytes | None]]:
+    batch: list[bytes | None] = []
     gathered = 0
     for (text,) in rows:
         batch.append(text)
-        gathered += len(text)
+        gathered += _FIELD_OCTETS + len(text or b"")
         if gathered >= _BATCH_BYTES:
             yield batch
             batch, gathered = [], 0

@@ -11,20 +11,17 @@ from __future__ import annotations
 import resource
 import typing as t
 
-from . import _postgres_store, _sqlite_store, _value_kinds
+from . import _postgres_store
 from ._copy_failure import explain
 from ._errors import PostgresError
-from ._glance import glance
 from ._postgres_store import postgres_errors, roll_back
 from ._psycopg2 import psycopg2, sql
 from ._row_codec import csv_options
 from ._row_stream import CHUNK_BYTES, RowStream
+from ._snapshot_reader import SnapshotReader
 from ._sqlite_store import reading
 
 if t.TYPE_CHECKING:
-    import sqlite3
-
-    from ._glance import Glance
     from ._key_ranges import Range
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
@@ -43,51 +40,31 @@ class Prepared(t.NamedTuple):
     rows: int
 
 
-class LoadWorker:
+class LoadWorker(SnapshotReader):
     """What L(_workers.Workers) serves for a load.
 
     Args:
-        say: Takes how many rows were copied since it was last called.
+        say: Takes how many rows were done since it was last called.
     """
 
     def __init__(self, say: t.Callable[[int], None]) -> None:
-        self._say = say
-        self._source: sqlite3.Connection | None = None
+        super().__init__(say)
         self._connection: Connection | None = None
         self._rows = 0
         self._copying = False
 
-    def open(self, params: t.Mapping[str, t.Any], sqlite_path: str) -> None:
-        """Open both stores, the SQLite side in a read transaction that has begun.
+    def connect(self, params: t.Mapping[str, t.Any]) -> None:
+        """Connect to PostgreSQL with the options of the module.
 
         Raises:
-            CutoverError: A store cannot be opened.
+            PostgresError: The server cannot be reached, or refuses the login.
         """
-        if self._source is not None:
-            self._source.close()
-        self._source = _sqlite_store.open_readonly(sqlite_path)
-        _value_kinds.prepare(self._source)
-        with reading(self._source, "beginning to read"):
-            self._source.execute("BEGIN")
-            self._source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if self._connection is None:
-            self._connection = _postgres_store.connect(params)
-            with postgres_errors("Preparing the session"), self._connection.cursor() as cursor:
-                # What is lost with the server's memory is not marked complete in the journal, and loaded again.
-                cursor.execute("SET synchronous_commit TO off")
-                cursor.execute("SELECT set_config('maintenance_work_mem', %s, false)", (_INDEX_MEMORY,))
-            self._connection.commit()
-
-    def glance(self, plan: TablePlan, rows: Range) -> Glance:
-        """Return what a quick look at a range tells.
-
-        Raises:
-            SqliteError: The snapshot cannot be read.
-        """
-        source, _connection = self._opened()
-        seen = glance(source, plan, rows.where, rows.values)
-        self._say(seen.rows)
-        return seen
+        self._connection = _postgres_store.connect(params)
+        with postgres_errors("Preparing the session"), self._connection.cursor() as cursor:
+            # What is lost with the server's memory is not marked complete in the journal, and loaded again.
+            cursor.execute("SET synchronous_commit TO off")
+            cursor.execute("SELECT set_config('maintenance_work_mem', %s, false)", (_INDEX_MEMORY,))
+        self._connection.commit()
 
     def copy(self, plan: TablePlan, schema_name: str, rows: Range, marked: bool, widest_row: int) -> int:
         """Copy a range of a table within this process's transaction, and return how many rows were sent.
@@ -96,7 +73,7 @@ class LoadWorker:
             PostgresError: PostgreSQL refused a row.
             SqliteError: The snapshot cannot be read.
         """
-        source, connection = self._opened()
+        source, connection = self.source, self.connection
         self._copying = True
         columns = sql.SQL(", ").join([sql.Identifier(column.target) for column in plan.columns])
         copy = sql.SQL("COPY {} ({}) FROM STDIN {}").format(
@@ -124,8 +101,7 @@ class LoadWorker:
         """Return what stands ready to be committed here, None where this process copied nothing."""
         if not self._copying:
             return None
-        _source, connection = self._opened()
-        with postgres_errors("Preparing to commit"), connection.cursor() as cursor:
+        with postgres_errors("Preparing to commit"), self.connection.cursor() as cursor:
             cursor.execute("SELECT pg_current_xact_id()::text::bigint")
             (number,) = cursor.fetchone() or (0,)
         return Prepared(number & _XID_BITS, self._rows)
@@ -137,9 +113,8 @@ class LoadWorker:
             PostgresError: A constraint that is checked at the end does not hold, or the session is gone.
         """
         if self._copying:
-            _source, connection = self._opened()
             with postgres_errors("Committing the copied rows"):
-                connection.commit()
+                self.connection.commit()
         self._rows, self._copying = 0, False
 
     def roll_back(self) -> None:
@@ -148,27 +123,48 @@ class LoadWorker:
             roll_back(self._connection)
         self._rows, self._copying = 0, False
 
-    def execute(self, doing: str, statement: str) -> None:
-        """Run and commit a statement that PostgreSQL itself has worded, such as the definition of an index.
+    def build(self, index: str, definition: str) -> None:
+        """Build and commit an index as PostgreSQL itself has worded it, and say that one is done.
 
         Raises:
             PostgresError: PostgreSQL refused it.
         """
-        _source, connection = self._opened()
+        connection = self.connection
         try:
-            with postgres_errors(doing), connection.cursor() as cursor:
+            with postgres_errors(f"Building {index}"), connection.cursor() as cursor:
                 cursor.execute("SET LOCAL search_path TO ''")
-                cursor.execute(statement)
+                cursor.execute(definition)
                 connection.commit()
         except BaseException:
             roll_back(connection)
             raise
+        self._say(1)
+
+    def vacuum(self, schema_name: str, table: str) -> None:
+        """Let PostgreSQL look at a table: how its values are spread, and which of its pages hold only visible rows.
+
+        Raises:
+            PostgresError: PostgreSQL refused it.
+        """
+        connection = self.connection
+        connection.autocommit = True  # VACUUM works in no transaction
+        try:
+            with postgres_errors(f"Analyzing table {schema_name}.{table}"), connection.cursor() as cursor:
+                cursor.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(schema_name, table)))
+        finally:
+            connection.autocommit = False
 
     def peak_memory_bytes(self) -> int:
         """Return how much memory this process has had resident at most, in octets."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KILOBYTES
 
-    def _opened(self) -> tuple[sqlite3.Connection, Connection]:
-        if self._source is None or self._connection is None:
-            raise PostgresError("The stores are not open")
-        return self._source, self._connection
+    @property
+    def connection(self) -> Connection:
+        """The session that writes.
+
+        Raises:
+            PostgresError: There is none.
+        """
+        if self._connection is None:
+            raise PostgresError("No session is open")
+        return self._connection

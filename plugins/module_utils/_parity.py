@@ -31,6 +31,7 @@ if t.TYPE_CHECKING:
     from ._planned_table import TablePlan
     from ._progress import Progress
     from ._psycopg2 import Connection
+    from ._workers import Workers
 
 MODES = ("full", "keys", "counts")
 
@@ -85,6 +86,7 @@ def compare_table(
     source_id: str,
     mode: str = "full",
     progress: Progress = SILENT,
+    workers: Workers | None = None,
 ) -> TableParity:
     """Compare one profile's rows in SQLite with all rows of its table in PostgreSQL.
 
@@ -97,6 +99,7 @@ def compare_table(
         mode: C(full) compares every value, C(keys) the identifying columns, C(counts) the numbers of rows. Less
             than C(full) can fail, but never pass: its verdict is at best not verified.
         progress: Is told how many rows were compared.
+        workers: Processes that read SQLite at the same instant as C(source); None to read it here.
 
     Raises:
         SqliteError: The SQLite side cannot be read.
@@ -111,7 +114,7 @@ def compare_table(
     if mode == "keys":
         plan = dataclasses.replace(plan, columns=tuple(plan.columns[place] for place in plan.key_places))
     progress.begin("compare", plan.source, _key_ranges.count(source, plan, source_id))
-    sides = both_buckets(source, connection, plan, schema_name, source_id, 0, progress.advance)
+    sides = both_buckets(source, connection, plan, schema_name, source_id, 0, progress.advance, workers)
     found = Drill()
     if differing(*sides):
         mask = bucket_mask(max(map(count, sides)))

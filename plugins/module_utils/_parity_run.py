@@ -20,6 +20,7 @@ from ._verdict import NOT_VERIFIED, PASSED, Check, describe, not_verified, open_
 
 if t.TYPE_CHECKING:
     from ._tenant_stores import Stores
+    from ._workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,11 @@ class ParityRun:
 
 
 def compare_stores(
-    stores: Stores, shared_tables: t.Sequence[t.Mapping[str, t.Any]], mode: str, progress: Progress = SILENT
+    stores: Stores,
+    shared_tables: t.Sequence[t.Mapping[str, t.Any]],
+    mode: str,
+    progress: Progress = SILENT,
+    workers: Workers | None = None,
 ) -> ParityRun:
     """Compare everything of one profile at one instant of each store.
 
@@ -64,6 +69,7 @@ def compare_stores(
         shared_tables: As in L(_options.tenant_data_options).
         mode: As in L(_parity.compare_table).
         progress: Is told of every table.
+        workers: As in L(_parity.compare_table).
 
     Raises:
         CutoverError: A store cannot be read.
@@ -71,7 +77,10 @@ def compare_stores(
     source, connection, plan = stores.source, stores.connection, stores.plan
     schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-    tables = [compare_table(source, connection, table, schema_name, source_id, mode, progress) for table in plan.tables]
+    tables = [
+        compare_table(source, connection, table, schema_name, source_id, mode, progress, workers)
+        for table in plan.tables
+    ]
     checks = [table.as_check() for table in tables]
     if not any(table.sqlite_rows or table.postgres_rows for table in tables):
         checks.append(not_verified("rows compared", "no table holds a row of this profile, so nothing is proven"))

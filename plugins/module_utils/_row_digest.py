@@ -29,11 +29,14 @@ from ._sqlite_store import quote, reading
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._key_ranges import Range
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
+    from ._workers import Workers
 
 Bucket = tuple[int, ...]  # rows, and the sum of each word
 Buckets = dict[int, Bucket]
+Hashed = t.Callable[[int], None]
 _WORDS = struct.Struct(">4i")
 # PostgreSQL has no cast from bytea to a number before version 18; get_byte costs half of what a detour by bit(64) does.
 _SUMS = ", ".join(
@@ -63,13 +66,14 @@ def both_buckets(
     schema_name: str,
     source_id: str,
     mask: int,
-    hashed: t.Callable[[int], None],
+    hashed: Hashed,
+    workers: Workers | None = None,
 ) -> tuple[Buckets, Buckets]:
     """Return the buckets of both stores, SQLite's first, for the time of the slower one.
 
-    C(hashed) is told how many more rows of SQLite have been hashed.
-
-    PostgreSQL hashes in its own process; here a thread waits for it while this one hashes SQLite's rows.
+    PostgreSQL hashes in its own process; here a thread waits for it while SQLite's rows are hashed, by the workers
+    (L(_snapshot_reader.SnapshotReader)) where there are any and one bucket is asked for. C(hashed) is told how many
+    more rows of SQLite have been hashed.
 
     Raises:
         SqliteError: The file cannot be read.
@@ -78,7 +82,13 @@ def both_buckets(
     with concurrent.futures.ThreadPoolExecutor(1) as waiting:
         theirs = waiting.submit(postgres_buckets, connection, plan, schema_name, mask)
         try:
-            ours = sqlite_buckets(source, plan, source_id, mask, hashed)
+            if workers is None or mask:
+                ours = sqlite_buckets(source, plan, source_id, mask, hashed)
+            else:
+                rows = _key_ranges.count(source, plan, source_id)
+                ranges = _key_ranges.cut(source, plan, source_id, rows, len(workers))
+                sums = workers.spread("digest", [(plan, some) for some in ranges], hashed)
+                ours = _as_buckets(tuple(map(sum, zip(*sums))))
         except BaseException:
             connection.cancel()
             raise
@@ -90,25 +100,38 @@ def sqlite_buckets(
     plan: TablePlan,
     source_id: str,
     mask: int,
-    hashed: t.Callable[[int], None] = lambda _rows: None,
+    hashed: Hashed = lambda _rows: None,
 ) -> Buckets:
     """Return the buckets of one profile's rows in SQLite; the connection comes from L(_value_kinds.prepare).
 
     Raises:
         SqliteError: The file cannot be read.
     """
+    whole = _key_ranges.whole(connection, plan, source_id)
     if not mask:
-        total = _sum((row_digest(row) for (row,) in sqlite_rows(connection, plan, source_id)), hashed)
-        return {0: total} if total[0] else {}
+        return _as_buckets(sqlite_bucket(connection, plan, whole, hashed))
     buckets: dict[int, list[int]] = {}
-    for row, key in sqlite_rows(connection, plan, source_id, with_key=True):
+    for row, key in _rows(connection, plan, whole, with_key=True):
         found = buckets.setdefault(bucket_of(row_digest(key), mask), [0] * 5)
         for place, number in enumerate((1, *_WORDS.unpack_from(row_digest(row)))):
             found[place] += number
     return {number: tuple(found) for number, found in buckets.items()}
 
 
-def _sum(digests: t.Iterator[bytes], hashed: t.Callable[[int], None]) -> Bucket:
+def sqlite_bucket(connection: sqlite3.Connection, plan: TablePlan, rows: Range, hashed: Hashed) -> Bucket:
+    """Return the one bucket of some rows in SQLite, telling now and then how many more are done.
+
+    Raises:
+        SqliteError: The file cannot be read.
+    """
+    return _sum((row_digest(row) for (row,) in _rows(connection, plan, rows)), hashed)
+
+
+def _as_buckets(bucket: Bucket) -> Buckets:
+    return {0: bucket} if bucket[0] else {}
+
+
+def _sum(digests: t.Iterator[bytes], hashed: Hashed) -> Bucket:
     # Many at once: adding up row by row would cost more than making and hashing the row.
     found = [0] * 5
     while some := [digest[: _WORDS.size] for digest in itertools.islice(digests, _DIGESTS_AT_ONCE)]:
@@ -124,12 +147,17 @@ def sqlite_rows(
     connection: sqlite3.Connection, plan: TablePlan, source_id: str, with_key: bool = False
 ) -> t.Iterator[tuple[bytes, ...]]:
     """Iterate over the canonical rows of one profile's rows in SQLite, each followed by its key's text if asked for."""
-    where, values = _key_ranges.whole(connection, plan, source_id)
+    yield from _rows(connection, plan, _key_ranges.whole(connection, plan, source_id), with_key)
+
+
+def _rows(
+    connection: sqlite3.Connection, plan: TablePlan, rows: Range, with_key: bool = False
+) -> t.Iterator[tuple[bytes, ...]]:
     row = sqlite_row(plan.source_codec)
     if with_key:
         row += f", {sqlite_row(plan.source_key_codec)}"
     with reading(connection, f"reading table {plan.source}"):
-        yield from connection.execute(f"SELECT {row} FROM {quote(plan.source)} WHERE {where}", values)
+        yield from connection.execute(f"SELECT {row} FROM {quote(plan.source)} WHERE {rows.where}", rows.values)
 
 
 def postgres_buckets(connection: Connection, plan: TablePlan, schema_name: str, mask: int) -> Buckets:

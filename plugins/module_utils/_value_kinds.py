@@ -37,10 +37,11 @@ def _number(name: str, function: str, postgres_text: str, csv: str) -> Kind:
 
 
 def _integer(name: str, low: int, high: int, postgres_text: str = "{x}::text") -> Kind:
-    outside = f"(typeof({{x}}) = 'integer' AND {{x}} NOT BETWEEN {low} AND {high})"
+    outside = f"({{x}} NOT BETWEEN {low} AND {high} AND typeof({{x}}) = 'integer')"
     problem = Problem("out_of_range", f"out of range for {{type}} ({low} to {high})", outside)
     kind = _number(name, "{x}", postgres_text, "{x}")
-    return dataclasses.replace(kind, storages=("integer",), problems=(problem,))
+    # SQLite has no larger integers than int8.
+    return dataclasses.replace(kind, storages=("integer",), problems=() if name == "int8" else (problem,))
 
 
 _TEXT_PROBLEMS = (
@@ -93,8 +94,8 @@ KINDS: t.Mapping[str, Kind] = {
             Problem(
                 "inexact_number",
                 "integer too large to be exact as double precision",
-                f"(typeof({{x}}) = 'integer' AND {{x}} NOT BETWEEN -{_EXACT_INTEGER_AS_FLOAT}"
-                f" AND {_EXACT_INTEGER_AS_FLOAT})",
+                f"({{x}} NOT BETWEEN -{_EXACT_INTEGER_AS_FLOAT} AND {_EXACT_INTEGER_AS_FLOAT}"
+                " AND typeof({x}) = 'integer')",
             ),
         ),
     ),

@@ -29,6 +29,10 @@ options:
     description: Whether the task fails unless every check has passed.
     type: bool
     default: true
+  workers:
+    description:
+      - How many processes read the SQLite file; by default as many as this host has cores.
+    type: int
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
   - sxops.pg_cutover.postgres
@@ -141,6 +145,7 @@ error:
   sample: parity_failed
 """
 
+import contextlib
 import time
 import typing as t
 
@@ -157,19 +162,29 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._parity import MODES
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import open_progress
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._snapshot_reader import (
+    SnapshotReader,
+    read_at_one_instant,
+)
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import open_stores
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._workers import Workers, available_cores
 
 
 def prove(module: AnsibleModule) -> dict[str, t.Any]:
     """Compare the two stores, and fail unless every check passed."""
     started = time.monotonic()
-    with (
-        _csv_snapshot.as_snapshot(module.params, lambda: module.tmpdir) as params,
-        open_stores(params) as stores,
-    ):
+    with contextlib.ExitStack() as stack:
+        params = stack.enter_context(_csv_snapshot.as_snapshot(module.params, lambda: module.tmpdir))
+        # Before any store is open: no connection may be carried into another process.
+        workers = stack.enter_context(Workers(params["workers"] or available_cores(), SnapshotReader))
+        stores = stack.enter_context(open_stores(params))
+        stack.callback(workers.close)  # first: the last one to leave a SQLite file tidies up behind all
         stores.plan.refuse()
-        progress = open_progress(params)
-        outcome = _parity_run.compare_stores(stores, params["shared_tables"], params["mode"], progress)
+        # A file that is written to without a pause is read by this process alone.
+        together = read_at_one_instant(workers, stores.source, stores.sqlite_path)
+        outcome = _parity_run.compare_stores(
+            stores, params["shared_tables"], params["mode"], open_progress(params), workers if together else None
+        )
         quarantine = [
             found
             for plan in stores.plan.tables
@@ -192,6 +207,7 @@ def main() -> None:
             **progress_options(),
             "mode": {"type": "str", "choices": list(MODES), "default": "full"},
             "fail_on_open": {"type": "bool", "default": True},
+            "workers": {"type": "int"},
         },
         mutually_exclusive=[("sqlite_path", "csv_files")],
         required_one_of=[("sqlite_path", "csv_files")],

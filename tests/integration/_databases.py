@@ -15,7 +15,13 @@ from typing import Any
 
 import psycopg2
 from _servers import Server
-from ansible_collections.sxops.pg_cutover.plugins.module_utils import _load_journal, _parity_run, _tenant_stores
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
+    _load_journal,
+    _parity_run,
+    _snapshot_reader,
+    _tenant_stores,
+    _workers,
+)
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED
 from ansible_collections.sxops.pg_cutover.plugins.modules import tenant_load, tenant_schema
 from local_stack.stack import Stack
@@ -165,8 +171,10 @@ class Tenant:
 
     def parity(self, mode: str = "full") -> _parity_run.ParityRun:
         """Compare both stores."""
-        with self.stores() as stores:
-            return _parity_run.compare_stores(stores, self.params["shared_tables"], mode)
+        with _workers.Workers(2, _snapshot_reader.SnapshotReader) as workers, self.stores() as stores:
+            assert _snapshot_reader.read_at_one_instant(workers, stores.source, stores.sqlite_path)
+            shared_tables = self.params["shared_tables"]
+            return _parity_run.compare_stores(stores, shared_tables, mode, workers=workers)
 
 
 VIDEOS = """
