@@ -69,7 +69,9 @@ def as_checks(connection: Connection, schema_name: str) -> list[Check]:
             ).format(identifier(PROMISE_TABLE), sql.SQL(_NOW)),
             {"schema": schema_name},
         )
-        return [_as_check(table, number, broken or []) for table, number, broken in cursor.fetchall()]
+        found = cursor.fetchall()
+        cursor.execute("SET LOCAL search_path TO DEFAULT")  # the transaction goes on
+        return [_as_check(table, number, broken or []) for table, number, broken in found]
 
 
 def _as_check(table: str, number: int, broken: list[str]) -> Check:

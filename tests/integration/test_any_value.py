@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 from _databases import Database, fresh_database
+from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _census,
     _postgres_store,
@@ -42,7 +43,6 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import PASSED
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from local_stack.stack import Stack
 from psycopg2 import sql
 
 # An inherited fixture is the same for every example: it is only a way to the server.
@@ -140,8 +140,8 @@ POLICIES = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Database]:
-    with fresh_database(stack, "any_value") as found:
+def database(server: Server) -> Iterator[Database]:
+    with fresh_database(server, "any_value") as found:
         found.run(
             "CREATE SCHEMA s;"
             "CREATE TYPE s.mood AS ENUM ('it''s', 'b', ''); CREATE DOMAIN s.short AS varchar(3);"

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 from _databases import Database, Tenant, fresh_database
+from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _copy_failure
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import PostgresError
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._postgres_store import postgres_errors
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import csv_options, sqlite_csv_row
-from local_stack.stack import Stack
 from psycopg2 import sql
 
 
 @pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Database]:
-    with fresh_database(stack, "copy_failure") as found:
+def database(server: Server) -> Iterator[Database]:
+    with fresh_database(server, "copy_failure") as found:
         yield found
 
 

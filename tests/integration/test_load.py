@@ -21,6 +21,7 @@ from _databases import (
     fresh_database,
     two_profiles,
 )
+from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _bulk_load,
     _census,
@@ -37,12 +38,11 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import (
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import SILENT
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import PASSED
-from local_stack.stack import Stack
 
 
 @pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Database]:
-    with fresh_database(stack, "load") as found:
+def database(server: Server) -> Iterator[Database]:
+    with fresh_database(server, "load") as found:
         yield found
 
 

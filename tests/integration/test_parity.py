@@ -19,13 +19,13 @@ from _databases import (
     messages,
     two_profiles,
 )
+from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED, NOT_VERIFIED, PASSED
-from local_stack.stack import Stack
 
 
 @pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Database]:
-    with fresh_database(stack, "parity") as found:
+def database(server: Server) -> Iterator[Database]:
+    with fresh_database(server, "parity") as found:
         yield found
 
 

@@ -14,17 +14,17 @@ from _databases import (
     fresh_database,
     with_policies,
 )
+from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import (
     BadInput,
     DataRefused,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED, PASSED
-from local_stack.stack import Stack
 
 
 @pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Database]:
-    with fresh_database(stack, "quarantine") as found:
+def database(server: Server) -> Iterator[Database]:
+    with fresh_database(server, "quarantine") as found:
         yield found
 
 

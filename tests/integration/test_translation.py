@@ -16,6 +16,7 @@ import psycopg2
 import pytest
 from _ansible import run_module
 from _databases import Database, Tenant, fresh_database
+from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _postgres_store,
     _sqlite_store,
@@ -26,12 +27,11 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import PostgresError, SchemaRefused
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._profile import profile_of
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import PASSED
-from local_stack.stack import Stack
 
 
 @pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Database]:
-    with fresh_database(stack, "translation") as found:
+def database(server: Server) -> Iterator[Database]:
+    with fresh_database(server, "translation") as found:
         yield found
 
 

@@ -16,6 +16,7 @@ from _databases import (
     messages,
     with_policies,
 )
+from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _sqlite_store,
 )
@@ -23,7 +24,6 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import (
     DataRefused,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED, PASSED
-from local_stack.stack import Stack
 
 NASTY = [
     "",
@@ -53,8 +53,8 @@ NASTY = [
 
 
 @pytest.fixture(scope="module")
-def database(stack: Stack) -> Iterator[Database]:
-    with fresh_database(stack, "values") as found:
+def database(server: Server) -> Iterator[Database]:
+    with fresh_database(server, "values") as found:
         yield found
 
 
