@@ -18,6 +18,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._expression_trans
     ScopeColumn,
     translate_value,
 )
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._expression_values import MIXED
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._psycopg2 import sql
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_expression import parse
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_tokens import tokens_of
@@ -39,7 +40,11 @@ COLUMNS = {
     "x": "BLOB",
     "y": "number",  # double precision by what it holds
 }
-TYPES = {name: postgres_type(declared.split()[0]) or "double precision" for name, declared in COLUMNS.items()}
+UNDECLARED = {"DATE": "text"}  # by what it holds
+TYPES = {
+    name: postgres_type(declared.split()[0]) or UNDECLARED.get(declared.split()[0], "double precision")
+    for name, declared in COLUMNS.items()
+}
 Row = dict[str, Any]
 
 
@@ -88,6 +93,8 @@ class Both:
         self.sqlite.execute("DELETE FROM t")
         self.sqlite.execute(f"INSERT INTO t ({', '.join(row)}) VALUES ({places})", list(row.values()))
         (theirs,) = self.sqlite.execute(f"SELECT {expression} FROM t").fetchone()
+        if translated.type == MIXED and theirs is not None:
+            theirs = float(theirs)  # where SQLite keeps 3 and 3.0 apart, PostgreSQL has one of them
         with self.connection.cursor() as cursor:
             typed = [bool(v) if TYPES[n] == "boolean" and v is not None else v for n, v in row.items()]
             cursor.execute(f"INSERT INTO t ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", typed)
