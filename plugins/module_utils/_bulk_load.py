@@ -56,6 +56,7 @@ class Load:
 
     stores: Stores
     workers: Workers
+    params: t.Mapping[str, t.Any]
     snapshot_sha256: str
     progress: Progress
     enforced: frozenset[tuple[str, str]] = frozenset()

@@ -27,10 +27,20 @@ _SMALLEST_SHARE = 8
 
 
 class Range(t.NamedTuple):
-    """Rows by a condition of SQLite, and the values for it."""
+    """Rows by a condition of SQLite, and the values for it.
+
+    Where C(numbered), the last two values are the first and the last row number.
+    """
 
     where: str
     values: tuple[t.Any, ...]
+    numbered: bool = False
+
+    def windows(self, size: int) -> t.Iterator[tuple[t.Any, ...]]:
+        """Yield the values for as many row numbers at a time, of a range that is numbered."""
+        *others, first, last = self.values
+        for start in range(first, last + 1, size):
+            yield (*others, start, min(start + size - 1, last))
 
 
 def cut(source: sqlite3.Connection, plan: TablePlan, source_id: str, rows: int, workers: int) -> list[Range]:
@@ -92,7 +102,7 @@ def _by_row_number(source: sqlite3.Connection, plan: TablePlan, source_id: str, 
         return [Range(where, values)]
     width = (high - low) // wanted + 1
     return [
-        Range(f"({where}) AND {plan.row_name} BETWEEN ? AND ?", (*values, start, min(start + width - 1, high)))
+        Range(f"({where}) AND {plan.row_name} BETWEEN ? AND ?", (*values, start, min(start + width - 1, high)), True)
         for start in range(low, high + 1, width)
     ]
 

@@ -28,9 +28,6 @@ if t.TYPE_CHECKING:
 
 _XID_BITS = 0xFFFFFFFF
 _KILOBYTES = 1024
-# An index build sorts, and sorts that fit into the processor's caches take half the time of those that fill
-# PostgreSQL's default of 64 MB (docs/benchmarks.md).
-_INDEX_MEMORY = "8MB"
 
 
 class Prepared(t.NamedTuple):
@@ -63,7 +60,6 @@ class LoadWorker(SnapshotReader):
         with postgres_errors("Preparing the session"), self._connection.cursor() as cursor:
             # What is lost with the server's memory is not marked complete in the journal, and loaded again.
             cursor.execute("SET synchronous_commit TO off")
-            cursor.execute("SELECT set_config('maintenance_work_mem', %s, false)", (_INDEX_MEMORY,))
         self._connection.commit()
 
     def copy(self, plan: TablePlan, schema_name: str, rows: Range, marked: bool, widest_row: int) -> int:
@@ -79,7 +75,7 @@ class LoadWorker(SnapshotReader):
         copy = sql.SQL("COPY {} ({}) FROM STDIN {}").format(
             sql.Identifier(schema_name, plan.target), columns, csv_options(plan.target_codec, marked)
         )
-        stream = RowStream(source, plan, rows.where, rows.values, self._say).start(marked, widest_row)
+        stream = RowStream(source, plan, rows, self._say).start(marked, widest_row)
         try:
             with (
                 postgres_errors(f"Loading table {schema_name}.{plan.target}"),
@@ -122,23 +118,6 @@ class LoadWorker(SnapshotReader):
         if self._connection is not None:
             roll_back(self._connection)
         self._rows, self._copying = 0, False
-
-    def build(self, index: str, definition: str) -> None:
-        """Build and commit an index as PostgreSQL itself has worded it, and say that one is done.
-
-        Raises:
-            PostgresError: PostgreSQL refused it.
-        """
-        connection = self.connection
-        try:
-            with postgres_errors(f"Building {index}"), connection.cursor() as cursor:
-                cursor.execute("SET LOCAL search_path TO ''")
-                cursor.execute(definition)
-                connection.commit()
-        except BaseException:
-            roll_back(connection)
-            raise
-        self._say(1)
 
     def vacuum(self, schema_name: str, table: str) -> None:
         """Let PostgreSQL look at a table: how its values are spread, and which of its pages hold only visible rows.

@@ -301,7 +301,7 @@ def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
         result = _describe(stores, {name: census.rows for name, census in taken.items()}, actions, shared)
         if not module.check_mode:
             result["snapshot_sha256"] = digest
-            _apply(_bulk_load.Load(stores, workers, digest, progress), taken, actions, shared, result)
+            _apply(_bulk_load.Load(stores, workers, params, digest, progress), taken, actions, shared, result)
     return result
 
 

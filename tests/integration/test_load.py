@@ -66,7 +66,7 @@ def loading(tenant: Tenant) -> Iterator[Iterator[_bulk_load.TableLoad]]:
         plans = stores.plan.tables
         taken = {plan.source: _census.take_census(stores.source, plan, tenant.source_id) for plan in plans}
         actions = {plan.target: _load_decision.LOAD for plan in plans}
-        yield _bulk_load.load_tables(_bulk_load.Load(stores, workers, "digest", SILENT), actions, taken)
+        yield _bulk_load.load_tables(_bulk_load.Load(stores, workers, tenant.params, "digest", SILENT), actions, taken)
 
 
 def test_a_second_load_finds_nothing_to_do(videos: Tenant) -> None:

@@ -384,7 +384,8 @@ def test_a_wide_row_is_sent_in_pieces_and_arrives_octet_by_octet(
         (plan,) = stores.plan.tables
         without = SimpleNamespace(execute=stores.source.execute)
         streams = [
-            RowStream(source, plan, "1", (), print).start(not marks, 10**8) for source in (stores.source, without)
+            RowStream(source, plan, _key_ranges.Range("1", ()), print).start(not marks, 10**8)
+            for source in (stores.source, without)
         ]
         assert len({hashlib.sha256(b"".join(iter(stream.read, b""))).digest() for stream in streams}) == 1
 
