@@ -21,6 +21,7 @@ from ._census_rows import hidden_rows, large_rows
 from ._errors import DataRefused
 from ._finding import Finding, first_keys
 from ._glance import glance
+from ._range import Range
 from ._sqlite_store import quote, reading
 from ._value_kind import problems_of
 
@@ -58,7 +59,7 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str,
     where, values = tenant_filter(plan, source_id)
     findings: list[Finding] = []
     with reading(connection, f"census of table {plan.source}"):
-        seen = seen or glance(connection, plan, where, values)
+        seen = seen or glance(connection, plan, Range(where, values))
         # Clean data, the usual case, is only glanced at; other data is looked at column by column.
         problems = [
             (column, problem)

@@ -12,6 +12,7 @@ calls for every row would cost more than all the rest.
 
 from __future__ import annotations
 
+import sqlite3
 import typing as t
 
 from ._balanced import balanced
@@ -19,15 +20,18 @@ from ._sqlite_store import quote, reading
 from ._value_kind import suspicions_of
 
 if t.TYPE_CHECKING:
-    import sqlite3
-
     from ._planned_table import TablePlan
+    from ._range import Range
 
 _BATCH_BYTES = 1 << 18
 _MARKS = (b"\x01", b"\x02")
 _FIELD_OCTETS = 32  # as long as the field of a number or a time may become, with what separates it
 _SHORT = ("int2", "int4", "int8", "float4", "float8", "bool")
 _SEPARATOR = "||'\n'||"
+_LONGEST = "ifnull(max(length(CAST({} AS BLOB))), 0)"
+# How many rows are asked for together, and how many octets one answer may have.
+_WINDOW_ROWS = 500
+_WINDOW_BYTES = 1 << 24
 
 
 class Glance(t.NamedTuple):
@@ -55,49 +59,93 @@ class Glance(t.NamedTuple):
 NOTHING = Glance(0, False, True, 0)
 
 
-def glance(source: sqlite3.Connection, plan: TablePlan, where: str, values: t.Sequence[t.Any]) -> Glance:
+def glance(source: sqlite3.Connection, plan: TablePlan, rows: Range) -> Glance:
     """Return what a quick look at some rows of a table tells.
 
     Args:
         source: The SQLite side, prepared by L(_value_kinds.prepare), inside a read transaction.
         plan: The table's plan.
-        where: The SQLite condition of the rows.
-        values: The values for it.
+        rows: The rows.
 
     Raises:
         SqliteError: The file cannot be read.
     """
-    suspicions = [
-        condition.replace("{x}", quote(column.source))
-        for column in plan.columns
-        for condition in suspicions_of(column.kind, column.not_null)
-    ]
+    with reading(source, f"census of table {plan.source}"):
+        # Before Python 3.11 nothing could keep SQLite from joining many large values.
+        if not rows.numbered or not hasattr(source, "setlimit"):
+            return _row_by_row(source, plan, rows.where, rows.values)
+        seen = NOTHING
+        statement = _window_statement(plan, rows.where)
+        for values in rows.windows(_WINDOW_ROWS):
+            seen |= _at_once(source, plan, statement, values) or _row_by_row(source, plan, rows.where, values)
+        return seen
+
+
+def _window_statement(plan: TablePlan, where: str) -> str:
+    # What Python calls for, it gets for many rows together: one text for each column of texts.
+    texts = [quote(column.source) for column in plan.columns if column.kind.quoted]
     # A line feed between the texts: no octet sequence goes on beyond it.
+    asked = [f"count(CASE WHEN {_suspicions(plan)} THEN 1 END)", *(f"group_concat({text}, '\n')" for text in texts)]
+    lengths = [_LONGEST.format(name) for name in (*texts, *_long_others(plan))]
+    return f"SELECT count(*), {', '.join([*asked, *lengths])} FROM {quote(plan.source)} WHERE ({where})"
+
+
+def _at_once(source: sqlite3.Connection, plan: TablePlan, statement: str, values: t.Sequence[t.Any]) -> Glance | None:
+    """Return the same for a few rows that are asked for together, None where they are too large for that."""
+    before = source.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _WINDOW_BYTES)
+    try:
+        rows, suspects, *found = source.execute(statement, values).fetchone()
+    except sqlite3.DataError:
+        return None
+    finally:
+        source.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
+    columns = sum(column.kind.quoted for column in plan.columns)
+    texts = [text for text in found[:columns] if text is not None]
+    suspicious = bool(suspects) or not all(map(_is_text, texts))
+    marked = not suspicious and not any(mark in text for text in texts for mark in _MARKS)
+    return Glance(rows, suspicious, marked, _width(plan, sum(found[columns:])))
+
+
+def _row_by_row(source: sqlite3.Connection, plan: TablePlan, where: str, values: t.Sequence[t.Any]) -> Glance:
     texts = [f"ifnull({quote(column.source)}, '')" for column in plan.columns if column.kind.quoted] or ["''"]
-    row = f"CASE WHEN {balanced(' OR ', suspicions)} THEN NULL ELSE CAST({balanced(_SEPARATOR, texts)} AS TEXT) END"
+    row = f"CASE WHEN {_suspicions(plan)} THEN NULL ELSE CAST({balanced(_SEPARATOR, texts)} AS TEXT) END"
     rest = f"FROM {quote(plan.source)} WHERE ({where})"
     rows, suspicious, marked, longest = 0, False, True, 0
-    with reading(source, f"census of table {plan.source}"):
-        for batch in _batches(source.execute(f"SELECT {row} {rest}", values)):
-            rows += len(batch)
-            seen = [text for text in batch if text is not None]
-            together = b"\n".join(seen)
-            suspicious = suspicious or len(seen) < len(batch) or not _is_text(together)
-            marked = marked and not suspicious and not any(mark in together for mark in _MARKS)
-            longest = max(longest, *map(len, seen), 0)
-        lengths = _lengths(plan)
-        longest_others = source.execute(f"SELECT {lengths} {rest}", values).fetchone() if lengths else ()
-    # A blob travels as hexadecimal digits, and a quote as two.
-    return Glance(rows, suspicious, marked, 2 * (longest + sum(longest_others)) + _FIELD_OCTETS * len(plan.columns))
+    for batch in _batches(source.execute(f"SELECT {row} {rest}", values)):
+        rows += len(batch)
+        seen = [text for text in batch if text is not None]
+        together = b"\n".join(seen)
+        suspicious = suspicious or len(seen) < len(batch) or not _is_text(together)
+        marked = marked and not suspicious and not any(mark in together for mark in _MARKS)
+        longest = max(longest, *map(len, seen), 0)
+    others = [_LONGEST.format(name) for name in _long_others(plan)]
+    if others:
+        longest += sum(source.execute(f"SELECT {', '.join(others)} {rest}", values).fetchone())
+    return Glance(rows, suspicious, marked, _width(plan, longest))
 
 
-def _lengths(plan: TablePlan) -> str:
-    found = [
-        f"ifnull(max(length(CAST({quote(column.source)} AS BLOB))), 0)"
+def _suspicions(plan: TablePlan) -> str:
+    return balanced(
+        " OR ",
+        [
+            condition.replace("{x}", quote(column.source))
+            for column in plan.columns
+            for condition in suspicions_of(column.kind, column.not_null)
+        ],
+    )
+
+
+def _long_others(plan: TablePlan) -> list[str]:
+    return [
+        quote(column.source)
         for column in plan.columns
         if not column.kind.quoted and (column.kind.accepted or column.kind.name not in _SHORT)
     ]
-    return ", ".join(found)
+
+
+def _width(plan: TablePlan, octets: int) -> int:
+    # A blob travels as hexadecimal digits, and a quote as two.
+    return 2 * octets + _FIELD_OCTETS * len(plan.columns)
 
 
 def _batches(rows: t.Iterable[tuple[bytes | None]]) -> t.Iterator[list[bytes | None]]:

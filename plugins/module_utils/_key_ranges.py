@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ._census import tenant_filter, whole_filter
+from ._range import Range
 from ._sqlite_store import quote, reading
 
 if t.TYPE_CHECKING:
@@ -24,23 +25,6 @@ _MOST_ROWS = 250_000
 _RANGES_PER_WORKER = 4
 # A profile with a smaller share of the table is found faster by an index than by reading the whole table in pieces.
 _SMALLEST_SHARE = 8
-
-
-class Range(t.NamedTuple):
-    """Rows by a condition of SQLite, and the values for it.
-
-    Where C(numbered), the last two values are the first and the last row number.
-    """
-
-    where: str
-    values: tuple[t.Any, ...]
-    numbered: bool = False
-
-    def windows(self, size: int) -> t.Iterator[tuple[t.Any, ...]]:
-        """Yield the values for as many row numbers at a time, of a range that is numbered."""
-        *others, first, last = self.values
-        for start in range(first, last + 1, size):
-            yield (*others, start, min(start + size - 1, last))
 
 
 def cut(source: sqlite3.Connection, plan: TablePlan, source_id: str, rows: int, workers: int) -> list[Range]:

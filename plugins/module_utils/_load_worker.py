@@ -22,9 +22,9 @@ from ._snapshot_reader import SnapshotReader
 from ._sqlite_store import reading
 
 if t.TYPE_CHECKING:
-    from ._key_ranges import Range
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
+    from ._range import Range
 
 _XID_BITS = 0xFFFFFFFF
 _KILOBYTES = 1024

@@ -22,8 +22,8 @@ from ._value_kinds import KINDS
 if t.TYPE_CHECKING:
     import sqlite3
 
-    from ._key_ranges import Range
     from ._planned_table import ColumnPlan, TablePlan
+    from ._range import Range
 
 # Large enough that PostgreSQL is never waiting for Python, small enough to stay out of the memory figures.
 CHUNK_BYTES = 1 << 18

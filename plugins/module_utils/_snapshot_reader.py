@@ -19,8 +19,8 @@ if t.TYPE_CHECKING:
     import sqlite3
 
     from ._glance import Glance
-    from ._key_ranges import Range
     from ._planned_table import TablePlan
+    from ._range import Range
     from ._row_digest import Bucket
     from ._workers import Workers
 
@@ -56,7 +56,7 @@ class SnapshotReader:
         Raises:
             SqliteError: The file cannot be read.
         """
-        seen = glance(self.source, plan, rows.where, rows.values)
+        seen = glance(self.source, plan, rows)
         self._say(seen.rows)
         return seen
 

@@ -31,6 +31,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import (
     SchemaRefused,
     SqliteError,
 )
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._range import Range
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_stream import RowStream
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED, PASSED
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._workers import WorkerDied, Workers
@@ -384,7 +385,7 @@ def test_a_wide_row_is_sent_in_pieces_and_arrives_octet_by_octet(
         (plan,) = stores.plan.tables
         without = SimpleNamespace(execute=stores.source.execute)
         streams = [
-            RowStream(source, plan, _key_ranges.Range("1", ()), print).start(not marks, 10**8)
+            RowStream(source, plan, Range("1", ()), print).start(not marks, 10**8)
             for source in (stores.source, without)
         ]
         assert len({hashlib.sha256(b"".join(iter(stream.read, b""))).digest() for stream in streams}) == 1

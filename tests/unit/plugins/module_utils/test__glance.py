@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._glance import NOTHING, Glance, glance
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._planned_table import ColumnPlan, TablePlan
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._postgres_store import Column
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._range import Range
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._row_codec import sqlite_csv_row
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._value_kinds import kind_of, prepare
 
@@ -36,7 +37,15 @@ def look(connection: sqlite3.Connection, plan: TablePlan, *rows: tuple[Any, ...]
     names = ", ".join(column.source for column in plan.columns)
     connection.execute(f"CREATE TABLE t ({names})")
     connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(plan.columns))})", rows)
-    return glance(connection, plan, "1", ())
+    return both_ways(connection, plan)
+
+
+def both_ways(connection: sqlite3.Connection, plan: TablePlan) -> Glance:
+    """Look at all rows one by one and at many together, which has to tell the same."""
+    one_by_one = glance(connection, plan, Range("1", ()))
+    together = glance(connection, plan, Range("rowid BETWEEN ? AND ?", (1, 2000), True))
+    assert together[:3] == one_by_one[:3]
+    return Glance(*one_by_one[:3], min(one_by_one.widest_row, together.widest_row))
 
 
 @pytest.mark.parametrize("type_name", ["text", "int4", "float8", "bytea", "bool", "numeric"])
@@ -61,17 +70,17 @@ def test_what_is_no_text_for_postgresql_is_suspected(connection: sqlite3.Connect
     seen = look(connection, plan_of(x="text"))
     for text in texts:
         connection.execute("INSERT INTO t VALUES (CAST(? AS TEXT))", (text,))
-    seen = glance(connection, plan_of(x="text"), "1", ())
+    seen = both_ways(connection, plan_of(x="text"))
     assert (seen.rows, seen.suspicious) == (len(texts), True)
 
 
 def test_half_a_character_is_not_completed_by_what_follows(connection: sqlite3.Connection) -> None:
     look(connection, plan_of(x="text", y="text"))
     connection.execute("INSERT INTO t VALUES (CAST(x'c3' AS TEXT), CAST(x'a9' AS TEXT))")
-    assert glance(connection, plan_of(x="text", y="text"), "1", ()).suspicious
+    assert both_ways(connection, plan_of(x="text", y="text")).suspicious
     connection.execute("UPDATE t SET x = '', y = CAST(x'c3' AS TEXT)")
     connection.execute("INSERT INTO t VALUES (CAST(x'a9' AS TEXT), '')")
-    assert glance(connection, plan_of(x="text", y="text"), "1", ()).suspicious
+    assert both_ways(connection, plan_of(x="text", y="text")).suspicious
 
 
 @pytest.mark.parametrize(
@@ -92,6 +101,16 @@ def test_no_encoded_row_is_wider_than_said(
     ((line,),) = connection.execute(f"SELECT {sqlite_csv_row(plan.source_codec)} FROM t WHERE rowid = 2").fetchall()
     assert not seen.suspicious
     assert len(line) <= seen.widest_row < 10 * len(line)
+
+
+def test_rows_too_large_to_be_asked_for_together_are_looked_at_one_by_one(connection: sqlite3.Connection) -> None:
+    rows = [(f"{n}" * 1_000_000, b"a" * 9_000_000 if n == 7 else None) for n in range(10, 30)]
+    seen = look(connection, plan_of(x="text", y="bytea"), *rows, ("last\0", b""))
+    assert (seen.rows, seen.suspicious, seen.marked) == (21, True, False)
+    connection.execute("DELETE FROM t WHERE y = x''")
+    seen = both_ways(connection, plan_of(x="text", y="bytea"))
+    assert (seen.rows, seen.suspicious, seen.marked) == (20, False, True)
+    assert connection.execute("SELECT length(zeroblob(20000000))").fetchone() == (20_000_000,), "the limit is lifted"
 
 
 def test_glances_at_ranges_add_up() -> None:
