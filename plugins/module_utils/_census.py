@@ -42,6 +42,7 @@ class Census(t.NamedTuple):
     findings: list[Finding]
     marked: bool
     widest_row: int = 0
+    joinable: bool = False
 
 
 def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str, seen: Glance | None = None) -> Census:
@@ -80,7 +81,7 @@ def take_census(connection: sqlite3.Connection, plan: TablePlan, source_id: str,
         findings += large_rows(connection, plan, where, values, seen.widest_row)
         findings += duplicates(connection, plan, where, values)
         findings += orphans(connection, plan, where, values)
-    return Census(seen.rows, findings, seen.marked, seen.widest_row)
+    return Census(seen.rows, findings, seen.marked, seen.widest_row, seen.joinable)
 
 
 def tenant_filter(plan: TablePlan, source_id: str) -> tuple[str, tuple[str, ...]]:

@@ -25,13 +25,12 @@ if t.TYPE_CHECKING:
 
 _BATCH_BYTES = 1 << 18
 _MARKS = (b"\x01", b"\x02")
-_FIELD_OCTETS = 32  # as long as the field of a number or a time may become, with what separates it
+_FIELD_OCTETS = 80  # as long as the field of a number, a time or a source_id may become, with what separates it
 _SHORT = ("int2", "int4", "int8", "float4", "float8", "bool")
 _SEPARATOR = "||'\n'||"
-_LONGEST = "ifnull(max(length(CAST({} AS BLOB))), 0)"
-# How many rows are asked for together, and how many octets one answer may have.
-_WINDOW_ROWS = 500
-_WINDOW_BYTES = 1 << 24
+# How many rows are asked for together, and how many octets they may have.
+WINDOW_ROWS = 500
+_JOINABLE_BYTES = 1 << 21
 
 
 class Glance(t.NamedTuple):
@@ -39,13 +38,14 @@ class Glance(t.NamedTuple):
 
     C(suspicious) is false only where nothing of what L(_value_kind.problems_of) describes is among them, C(marked) is
     true only where no text holds a mark of L(_row_codec.sqlite_csv_row). C(widest_row) is how many octets no encoded
-    row has more of.
+    row has more of. C(joinable) is true only where L(WINDOW_ROWS) of them together are not much in memory.
     """
 
     rows: int
     suspicious: bool
     marked: bool
     widest_row: int
+    joinable: bool
 
     def __or__(self, other: Glance) -> Glance:
         return Glance(
@@ -53,10 +53,11 @@ class Glance(t.NamedTuple):
             self.suspicious or other.suspicious,
             self.marked and other.marked,
             max(self.widest_row, other.widest_row),
+            self.joinable and other.joinable,
         )
 
 
-NOTHING = Glance(0, False, True, 0)
+NOTHING = Glance(0, False, True, 0, True)
 
 
 def glance(source: sqlite3.Connection, plan: TablePlan, rows: Range) -> Glance:
@@ -76,38 +77,43 @@ def glance(source: sqlite3.Connection, plan: TablePlan, rows: Range) -> Glance:
             return _row_by_row(source, plan, rows.where, rows.values)
         seen = NOTHING
         statement = _window_statement(plan, rows.where)
-        for values in rows.windows(_WINDOW_ROWS):
+        for values in rows.windows(WINDOW_ROWS):
             seen |= _at_once(source, plan, statement, values) or _row_by_row(source, plan, rows.where, values)
         return seen
 
 
 def _window_statement(plan: TablePlan, where: str) -> str:
     # What Python calls for, it gets for many rows together: one text for each column of texts.
-    texts = [quote(column.source) for column in plan.columns if column.kind.quoted]
     # A line feed between the texts: no octet sequence goes on beyond it.
-    asked = [f"count(CASE WHEN {_suspicions(plan)} THEN 1 END)", *(f"group_concat({text}, '\n')" for text in texts)]
-    lengths = [_LONGEST.format(name) for name in (*texts, *_long_others(plan))]
-    return f"SELECT count(*), {', '.join([*asked, *lengths])} FROM {quote(plan.source)} WHERE ({where})"
+    asked = [
+        f"count(CASE WHEN {_suspicions(plan)} THEN 1 END)",
+        *(f"total(length(CAST({name} AS BLOB)))" for name in _long_others(plan)),
+        # The tenant column is what was asked for.
+        *(f"group_concat({quote(name)}, '\n')" for name in _texts(plan) if name != plan.tenant_column),
+    ]
+    return f"SELECT count(*), {', '.join(asked)} FROM {quote(plan.source)} WHERE ({where})"
 
 
 def _at_once(source: sqlite3.Connection, plan: TablePlan, statement: str, values: t.Sequence[t.Any]) -> Glance | None:
     """Return the same for a few rows that are asked for together, None where they are too large for that."""
-    before = source.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _WINDOW_BYTES)
+    before = source.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _JOINABLE_BYTES)
     try:
         rows, suspects, *found = source.execute(statement, values).fetchone()
     except sqlite3.DataError:
         return None
     finally:
         source.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
-    columns = sum(column.kind.quoted for column in plan.columns)
-    texts = [text for text in found[:columns] if text is not None]
+    texts = [text for text in found if isinstance(text, bytes)]
+    octets = sum(map(len, texts)) + sum(number for number in found if isinstance(number, float))
+    if octets > _JOINABLE_BYTES:
+        return None
     suspicious = bool(suspects) or not all(map(_is_text, texts))
     marked = not suspicious and not any(mark in text for text in texts for mark in _MARKS)
-    return Glance(rows, suspicious, marked, _width(plan, sum(found[columns:])))
+    return Glance(rows, suspicious, marked, _width(plan, int(octets)), True)
 
 
 def _row_by_row(source: sqlite3.Connection, plan: TablePlan, where: str, values: t.Sequence[t.Any]) -> Glance:
-    texts = [f"ifnull({quote(column.source)}, '')" for column in plan.columns if column.kind.quoted] or ["''"]
+    texts = [f"ifnull({quote(name)}, '')" for name in _texts(plan)] or ["''"]
     row = f"CASE WHEN {_suspicions(plan)} THEN NULL ELSE CAST({balanced(_SEPARATOR, texts)} AS TEXT) END"
     rest = f"FROM {quote(plan.source)} WHERE ({where})"
     rows, suspicious, marked, longest = 0, False, True, 0
@@ -118,10 +124,10 @@ def _row_by_row(source: sqlite3.Connection, plan: TablePlan, where: str, values:
         suspicious = suspicious or len(seen) < len(batch) or not _is_text(together)
         marked = marked and not suspicious and not any(mark in together for mark in _MARKS)
         longest = max(longest, *map(len, seen), 0)
-    others = [_LONGEST.format(name) for name in _long_others(plan)]
+    others = [f"ifnull(max(length(CAST({name} AS BLOB))), 0)" for name in _long_others(plan)]
     if others:
         longest += sum(source.execute(f"SELECT {', '.join(others)} {rest}", values).fetchone())
-    return Glance(rows, suspicious, marked, _width(plan, longest))
+    return Glance(rows, suspicious, marked, _width(plan, longest), False)
 
 
 def _suspicions(plan: TablePlan) -> str:
@@ -133,6 +139,10 @@ def _suspicions(plan: TablePlan) -> str:
             for condition in suspicions_of(column.kind, column.not_null)
         ],
     )
+
+
+def _texts(plan: TablePlan) -> list[str]:
+    return [column.source for column in plan.columns if column.kind.quoted]
 
 
 def _long_others(plan: TablePlan) -> list[str]:

@@ -22,6 +22,7 @@ from ._snapshot_reader import SnapshotReader
 from ._sqlite_store import reading
 
 if t.TYPE_CHECKING:
+    from ._census import Census
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
     from ._range import Range
@@ -62,7 +63,7 @@ class LoadWorker(SnapshotReader):
             cursor.execute("SET synchronous_commit TO off")
         self._connection.commit()
 
-    def copy(self, plan: TablePlan, schema_name: str, rows: Range, marked: bool, widest_row: int) -> int:
+    def copy(self, plan: TablePlan, schema_name: str, rows: Range, census: Census) -> int:
         """Copy a range of a table within this process's transaction, and return how many rows were sent.
 
         Raises:
@@ -73,9 +74,10 @@ class LoadWorker(SnapshotReader):
         self._copying = True
         columns = sql.SQL(", ").join([sql.Identifier(column.target) for column in plan.columns])
         copy = sql.SQL("COPY {} ({}) FROM STDIN {}").format(
-            sql.Identifier(schema_name, plan.target), columns, csv_options(plan.target_codec, marked)
+            sql.Identifier(schema_name, plan.target), columns, csv_options(plan.target_codec, census.marked)
         )
-        stream = RowStream(source, plan, rows, self._say).start(marked, widest_row)
+        stream = RowStream(source, plan, rows, self._say)
+        stream.start(census.marked, census.widest_row, census.joinable)
         try:
             with (
                 postgres_errors(f"Loading table {schema_name}.{plan.target}"),

@@ -36,11 +36,12 @@ if t.TYPE_CHECKING:
 Bucket = tuple[int, ...]  # rows, and the sum of each word
 Buckets = dict[int, Bucket]
 Hashed = t.Callable[[int], None]
+_SUMMED_OCTETS = 16
 _WORDS = struct.Struct(">4i")
 # PostgreSQL has no cast from bytea to a number before version 18; get_byte costs half of what a detour by bit(64) does.
 _SUMS = ", ".join(
     f"sum((get_byte(d,{place})<<24)|(get_byte(d,{place + 1})<<16)|(get_byte(d,{place + 2})<<8)|get_byte(d,{place + 3}))"
-    for place in range(0, _WORDS.size, 4)
+    for place in range(0, _SUMMED_OCTETS, 4)
 )
 _MOST_BUCKETS = 65536
 _ROWS_PER_BUCKET = 500
@@ -129,7 +130,7 @@ def sqlite_bucket(connection: sqlite3.Connection, plan: TablePlan, rows: Range, 
         cursor = connection.execute(_statement(plan, rows), rows.values)
         # Many at once: adding up row by row would cost more than making and hashing the row.
         while some := cursor.fetchmany(_ROWS_AT_ONCE):
-            digests = b"".join([digest(row).digest()[: _WORDS.size] for (row,) in some])
+            digests = b"".join([digest(row).digest()[:_SUMMED_OCTETS] for (row,) in some])
             words = struct.unpack(f">{4 * len(some)}i", digests)
             found[0] += len(some)
             hashed(len(some))

@@ -15,6 +15,7 @@ import io
 import itertools
 import typing as t
 
+from ._glance import WINDOW_ROWS
 from ._row_codec import NULL_MARK, QUOTE_MARK, sqlite_csv_field, sqlite_csv_row
 from ._sqlite_store import quote
 from ._value_kinds import KINDS
@@ -32,10 +33,6 @@ WIDE_BYTES = 1 << 20
 _CHARACTER_BYTES = 4
 _PIECE_BYTES = 1 << 18
 _SAID_EVERY = 20_000
-# How many rows SQLite joins at most, how many octets that may become, and from how many rows on it is worth it.
-_WINDOW_ROWS = 500
-_WINDOW_BYTES = 1 << 21
-_FEWEST_IN_A_WINDOW = 32
 
 
 class RowStream:
@@ -72,13 +69,12 @@ class RowStream:
         self.rows = 0
         self.error: Exception | None = None
 
-    def start(self, marked: bool, widest_row: int) -> RowStream:
-        """Begin to read, knowing what the census says of the marks and of the widest row (in octets, encoded)."""
+    def start(self, marked: bool, widest_row: int, joinable: bool = False) -> RowStream:
+        """Begin to read, knowing what the census says of the marks, of the widest row, and of many rows together."""
         where, values = self._range.where, self._range.values
         self.parts = [(where, values)]
-        window = min(_WINDOW_BYTES // max(widest_row, 1), _WINDOW_ROWS)
-        if self._range.numbered and window >= _FEWEST_IN_A_WINDOW:
-            self._chunks = self._windows(marked, window)
+        if self._range.numbered and joinable:
+            self._chunks = self._windows(marked)
         elif widest_row < WIDE_BYTES or self._plan.row_name is None:
             self._chunks = self._narrow(marked, where)
         else:
@@ -110,13 +106,13 @@ class RowStream:
             self._said = self.rows
         return chunk
 
-    def _windows(self, marked: bool, size: int) -> t.Iterator[bytes]:
+    def _windows(self, marked: bool) -> t.Iterator[bytes]:
         # SQLite joins the lines of many rows faster than Python takes them one by one.
         row = sqlite_csv_row(self._plan.source_codec, marked)
         statement = (
             f"SELECT count(*), group_concat({row}, char(10)) FROM {quote(self._plan.source)} WHERE {self._range.where}"
         )
-        for values in self._range.windows(size):
+        for values in self._range.windows(WINDOW_ROWS):
             rows, lines = self._source.execute(statement, values).fetchone()
             if rows:
                 self.rows += rows

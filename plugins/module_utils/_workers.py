@@ -93,7 +93,30 @@ class Workers:
         Raises:
             CutoverError: The first failure, once all have ended the task.
         """
-        return self._answers([(task, arguments)] * len(self))
+        self.begin(task, *arguments)
+        return self.answers()
+
+    def begin(self, task: str, *arguments: t.Any) -> None:
+        """Let every worker begin one task; L(answers) has to follow."""
+        for pipe in self._pipes:
+            self._send(pipe, (task, arguments))
+
+    def answers(self) -> list[t.Any]:
+        """Return the answers of the workers, in their order, to what they have begun.
+
+        Raises:
+            CutoverError: The first failure, once all have ended the task.
+        """
+        answers = []
+        for pipe in self._pipes:
+            kind, content = self._receive(pipe)
+            while kind == _SAID:
+                kind, content = self._receive(pipe)
+            answers.append((kind, content))
+        for kind, content in answers:
+            if kind == _FAILED:
+                raise content
+        return [content for _kind, content in answers]
 
     def spread(self, task: str, jobs: t.Sequence[Job], heard: Say) -> list[t.Any]:
         """Give the jobs, in their order, to whichever worker is free; return the answers in the order of the jobs.
@@ -132,20 +155,6 @@ class Workers:
         if failures:
             raise failures[0]
         return answers
-
-    def _answers(self, requests: t.Sequence[tuple[str, Job]]) -> list[t.Any]:
-        for pipe, request in zip(self._pipes, requests):
-            self._send(pipe, request)
-        answers = []
-        for pipe in self._pipes:
-            kind, content = self._receive(pipe)
-            while kind == _SAID:
-                kind, content = self._receive(pipe)
-            answers.append((kind, content))
-        for kind, content in answers:
-            if kind == _FAILED:
-                raise content
-        return [content for _kind, content in answers]
 
     def _send(self, pipe: Pipe, request: tuple[str, Job]) -> None:
         with contextlib.suppress(OSError):  # a worker that is gone is noticed where its answer is awaited

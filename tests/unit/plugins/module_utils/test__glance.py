@@ -45,7 +45,7 @@ def both_ways(connection: sqlite3.Connection, plan: TablePlan) -> Glance:
     one_by_one = glance(connection, plan, Range("1", ()))
     together = glance(connection, plan, Range("rowid BETWEEN ? AND ?", (1, 2000), True))
     assert together[:3] == one_by_one[:3]
-    return Glance(*one_by_one[:3], min(one_by_one.widest_row, together.widest_row))
+    return Glance(*one_by_one[:3], min(one_by_one.widest_row, together.widest_row), together.joinable)
 
 
 @pytest.mark.parametrize("type_name", ["text", "int4", "float8", "bytea", "bool", "numeric"])
@@ -114,6 +114,6 @@ def test_rows_too_large_to_be_asked_for_together_are_looked_at_one_by_one(connec
 
 
 def test_glances_at_ranges_add_up() -> None:
-    one, other = Glance(2, False, True, 10), Glance(3, True, False, 7)
+    one, other = Glance(2, False, True, 10, True), Glance(3, True, False, 7, False)
     assert one | NOTHING == one
-    assert one | other == Glance(5, True, False, 10)
+    assert one | other == Glance(5, True, False, 10, False)
