@@ -14,7 +14,7 @@ import time
 import typing as t
 
 from . import _key_ranges, _load_end, _load_journal, _parked_objects, _quarantine
-from ._errors import BackupError, CutoverError, PostgresError, SchemaRefused, SqliteError
+from ._errors import BackupError, PostgresError, SchemaRefused, SqliteError
 from ._load_decision import KEEP, REPLACE, clear
 from ._load_journal import Held, Loaded
 from ._load_worker import LoadWorker, Prepared
@@ -76,56 +76,24 @@ def make_workers(count: int) -> Workers:
     return Workers(count, LoadWorker)
 
 
-class Hasher:
-    """What one process serves that hashes the snapshot while the others look at its rows.
+def check_digest(path: str, expected: str | None) -> str:
+    """Return the SHA-256 of the file that is about to be loaded; no store may be open yet.
 
-    In a process of its own, because closing a plain file drops SQLite's locks on it in the whole process.
+    Raises:
+        BackupError: The file is not the snapshot it is said to be.
+        SqliteError: It cannot be read.
     """
-
-    def __init__(self, _say: t.Callable[[t.Any], None]) -> None:
-        pass
-
-    def check(self, path: str, expected: str | None) -> str:
-        """Return the SHA-256 of the file that is about to be loaded.
-
-        Raises:
-            BackupError: The file is not the snapshot it is said to be.
-            SqliteError: It cannot be read.
-        """
-        try:
-            found = sha256_of(path)
-        except OSError as error:
-            raise SqliteError(f"SQLite file {path} cannot be read", error.strerror or str(error)) from error
-        if expected and found != expected:
-            raise BackupError(
-                f"Snapshot {path} is not the one that was verified",
-                f"its SHA-256 is {found}, its manifest says {expected}",
-                "Nothing was loaded. Take a new snapshot and run the same command again.",
-            )
-        return found
-
-
-@contextlib.contextmanager
-def hashing(path: str, expected: str | None) -> t.Iterator[t.Callable[[], str]]:
-    """Hash the snapshot meanwhile; what is yielded, to be called once, waits and raises what L(Hasher.check) does.
-
-    A failure within comes second to that of the digest: another file than the verified one explains it.
-    """
-    with Workers(1, Hasher) as process:
-        process.begin("check", path, expected)
-        asked = False
-
-        def digest() -> str:
-            nonlocal asked
-            asked = True
-            return str(process.answers()[0])
-
-        try:
-            yield digest
-        except CutoverError:
-            if not asked:
-                digest()
-            raise
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise SqliteError(f"SQLite file {path} cannot be read", error.strerror or str(error)) from error
+    if expected and found != expected:
+        raise BackupError(
+            f"Snapshot {path} is not the one that was verified",
+            f"its SHA-256 is {found}, its manifest says {expected}",
+            "Nothing was loaded. Take a new snapshot and run the same command again.",
+        )
+    return found
 
 
 def open_workers(workers: Workers, stores: Stores, params: t.Mapping[str, t.Any]) -> None:

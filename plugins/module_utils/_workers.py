@@ -93,20 +93,8 @@ class Workers:
         Raises:
             CutoverError: The first failure, once all have ended the task.
         """
-        self.begin(task, *arguments)
-        return self.answers()
-
-    def begin(self, task: str, *arguments: t.Any) -> None:
-        """Let every worker begin one task; L(answers) has to follow."""
         for pipe in self._pipes:
             self._send(pipe, (task, arguments))
-
-    def answers(self) -> list[t.Any]:
-        """Return the answers of the workers, in their order, to what they have begun.
-
-        Raises:
-            CutoverError: The first failure, once all have ended the task.
-        """
         answers = []
         for pipe in self._pipes:
             kind, content = self._receive(pipe)
