@@ -28,9 +28,10 @@ _MARKS = (b"\x01", b"\x02")
 _FIELD_OCTETS = 80  # as long as the field of a number, a time or a source_id may become, with what separates it
 _SHORT = ("int2", "int4", "int8", "float4", "float8", "bool")
 _SEPARATOR = "||'\n'||"
+_LONGEST = "ifnull(max(length(CAST({} AS BLOB))), 0)"
 # How many rows are asked for together, and how many octets they may have.
 WINDOW_ROWS = 500
-_JOINABLE_BYTES = 1 << 21
+_JOINABLE_BYTES = 1 << 23
 
 
 class Glance(t.NamedTuple):
@@ -85,11 +86,12 @@ def glance(source: sqlite3.Connection, plan: TablePlan, rows: Range) -> Glance:
 def _window_statement(plan: TablePlan, where: str) -> str:
     # What Python calls for, it gets for many rows together: one text for each column of texts.
     # A line feed between the texts: no octet sequence goes on beyond it.
+    # The tenant column is what was asked for.
+    texts = [quote(name) for name in _texts(plan) if name != plan.tenant_column]
     asked = [
         f"count(CASE WHEN {_suspicions(plan)} THEN 1 END)",
-        *(f"total(length(CAST({name} AS BLOB)))" for name in _long_others(plan)),
-        # The tenant column is what was asked for.
-        *(f"group_concat({quote(name)}, '\n')" for name in _texts(plan) if name != plan.tenant_column),
+        *(f"group_concat({name}, '\n')" for name in texts),
+        *(_LONGEST.format(name) for name in (*texts, *_long_others(plan))),
     ]
     return f"SELECT count(*), {', '.join(asked)} FROM {quote(plan.source)} WHERE ({where})"
 
@@ -104,12 +106,11 @@ def _at_once(source: sqlite3.Connection, plan: TablePlan, statement: str, values
     finally:
         source.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
     texts = [text for text in found if isinstance(text, bytes)]
-    octets = sum(map(len, texts)) + sum(number for number in found if isinstance(number, float))
-    if octets > _JOINABLE_BYTES:
-        return None
+    lengths = [number for number in found if isinstance(number, int)]
     suspicious = bool(suspects) or not all(map(_is_text, texts))
     marked = not suspicious and not any(mark in text for text in texts for mark in _MARKS)
-    return Glance(rows, suspicious, marked, _width(plan, int(octets)), True)
+    width = _width(plan, sum(lengths))
+    return Glance(rows, suspicious, marked, width, rows * width <= _JOINABLE_BYTES)
 
 
 def _row_by_row(source: sqlite3.Connection, plan: TablePlan, where: str, values: t.Sequence[t.Any]) -> Glance:
@@ -124,7 +125,7 @@ def _row_by_row(source: sqlite3.Connection, plan: TablePlan, where: str, values:
         suspicious = suspicious or len(seen) < len(batch) or not _is_text(together)
         marked = marked and not suspicious and not any(mark in together for mark in _MARKS)
         longest = max(longest, *map(len, seen), 0)
-    others = [f"ifnull(max(length(CAST({name} AS BLOB))), 0)" for name in _long_others(plan)]
+    others = [_LONGEST.format(name) for name in _long_others(plan)]
     if others:
         longest += sum(source.execute(f"SELECT {', '.join(others)} {rest}", values).fetchone())
     return Glance(rows, suspicious, marked, _width(plan, longest), False)

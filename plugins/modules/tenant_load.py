@@ -273,8 +273,7 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    # Before SQLite opens the file: reading it as a plain file afterwards would drop SQLite's locks on it. It also brings
-    # the file into memory in one go.
+    # Before SQLite opens the file: reading it as a plain file afterwards would drop SQLite's locks on it.
     digest = "" if module.check_mode else _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
     with contextlib.ExitStack() as stack:
         # Before any store is open: neither SQLite nor PostgreSQL may be carried into another process.
