@@ -22,7 +22,7 @@ from ._manifest import sha256_of
 from ._postgres_store import postgres_errors, roll_back
 from ._psycopg2 import sql
 from ._snapshot_reader import read_at_one_instant
-from ._sqlite_store import reading
+from ._sqlite_store import highest_given
 from ._value_kinds import COUNTED
 from ._workers import WorkerDied, Workers
 
@@ -231,7 +231,7 @@ def _align_sequences(load: Load, cursor: t.Any, plan: TablePlan) -> None:
     # S31: a sequence left behind gives a duplicate key on the first insert. An empty table starts at its beginning,
     # unless SQLite promises (AUTOINCREMENT) that a number is never given twice.
     target = sql.Identifier(load.schema_name, plan.target)
-    used = _highest_used(load, plan)
+    used = highest_given(load.stores.source, plan.source)
     for column in plan.columns:
         if column.sequence and column.kind.name in COUNTED:
             align = (
@@ -240,15 +240,6 @@ def _align_sequences(load: Load, cursor: t.Any, plan: TablePlan) -> None:
             least = sql.Literal(used if (column.source,) == plan.key else None)
             name = sql.Literal(column.sequence)
             cursor.execute(sql.SQL(align).format(name, sql.Identifier(column.target), least, target))
-
-
-def _highest_used(load: Load, plan: TablePlan) -> int | None:
-    source = load.stores.source
-    with reading(source, "reading the numbers given by AUTOINCREMENT"):
-        if not source.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
-            return None
-        row = source.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (plan.source,)).fetchone()
-    return row[0] if row and isinstance(row[0], int) else None
 
 
 def _ms(start: float, end: float) -> int:

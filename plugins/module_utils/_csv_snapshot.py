@@ -24,6 +24,7 @@ import typing as t
 from ._csv_reader import LARGEST_RECORD, Dialect, Record, read_records
 from ._errors import BadInput, CsvError
 from ._sqlite_store import fold, quote, sqlite_errors
+from ._sqlite_tokens import free_row_name
 
 # A CSV file holds texts only, so these lose nothing. A time without a zone is still for the operator to decide.
 CSV_POLICIES: t.Mapping[str, str] = {
@@ -191,8 +192,7 @@ def _checked(records: t.Iterable[Record], header: t.Sequence[str], path: str, te
 
 
 def _row_name(names: t.Sequence[str], path: str) -> str:
-    taken = {fold(name) for name in names}
-    free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
-    if not free:
+    free = free_row_name(names)
+    if free is None:
         raise CsvError(f"CSV file {path}, line 1, cannot be read", "one of the names rowid, _rowid_, oid must be free")
-    return free[0]
+    return free

@@ -16,6 +16,7 @@ import sqlite3
 import typing as t
 
 from ._balanced import balanced
+from ._row_codec import NULL_MARK, QUOTE_MARK
 from ._sqlite_store import quote, reading
 from ._value_kind import suspicions_of
 
@@ -24,7 +25,7 @@ if t.TYPE_CHECKING:
     from ._range import Range
 
 _BATCH_BYTES = 1 << 18
-_MARKS = (b"\x01", b"\x02")
+_MARKS = (QUOTE_MARK.encode(), NULL_MARK.encode())
 _FIELD_OCTETS = 80  # as long as the field of a number, a time or a source_id may become, with what separates it
 _SHORT = ("int2", "int4", "int8", "float4", "float8", "bool")
 _SEPARATOR = "||'\n'||"

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from ._load_journal import Held, Loaded
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
+    from ._workers import Workers
 
 LOAD = "load"
 KEEP = "keep"
@@ -46,11 +47,12 @@ def decide(
     plans: t.Sequence[TablePlan],
     schema_name: str,
     source_id: str,
+    workers: Workers | None = None,
 ) -> dict[str, str]:
     """Return per table whether its rows are to be loaded, are there already, or are ours to replace.
 
     Decided by the rows themselves, not by which snapshot they came from: a run that was interrupted takes a new
-    snapshot, and loads only what is not there.
+    snapshot, and loads only what is not there. C(workers) are as for L(_row_digest.both_buckets).
 
     Raises:
         TargetNotEmpty: A table holds rows that no load of ours accounts for. Nothing of it is touched.
@@ -69,9 +71,8 @@ def decide(
     _refuse_strangers(strangers, schema_name)
     actions = dict.fromkeys((plan.target for plan in plans), LOAD)
     for plan in complete:
-        theirs = _row_digest.postgres_buckets(connection, plan, schema_name, 0)
-        same = _row_digest.sqlite_buckets(source, plan, source_id, 0) == theirs
-        actions[plan.target] = KEEP if same else REPLACE
+        ours, theirs = _row_digest.both_buckets(source, connection, plan, schema_name, source_id, 0, workers=workers)
+        actions[plan.target] = KEEP if ours == theirs else REPLACE
     if REPLACE in actions.values():
         # Rows of a parent cannot be replaced under children that stay.
         return dict.fromkeys(actions, REPLACE)

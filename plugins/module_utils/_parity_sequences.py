@@ -12,7 +12,7 @@ import typing as t
 
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
-from ._sqlite_store import reading
+from ._sqlite_store import highest_given
 from ._value_kinds import COUNTED
 from ._verdict import FAILED, PASSED, Check
 
@@ -47,7 +47,7 @@ def check_sequences(
             cursor.execute(sql.SQL("SELECT max({}) FROM {}").format(sql.Identifier(column.name), table))
             (highest,) = cursor.fetchone() or (None,)
         # AUTOINCREMENT promises that the number of a deleted row is never given again.
-        given = _highest_given(source, plan) if (to_source.get(column.name),) == plan.key else None
+        given = highest_given(source, plan.source) if (to_source.get(column.name),) == plan.key else None
         least = max((number for number in (highest, given) if number is not None), default=None)
         last, called = _sequence_position(connection, column.sequence)
         following = last + 1 if called else last
@@ -62,15 +62,6 @@ def check_sequences(
             )
         )
     return checks
-
-
-def _highest_given(source: sqlite3.Connection, plan: TablePlan) -> int | None:
-    """Return the highest number that AUTOINCREMENT gave to a row of the table, None where it has none."""
-    with reading(source, "reading the numbers given by AUTOINCREMENT"):
-        if not source.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
-            return None
-        (given,) = source.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (plan.source,)).fetchone()
-    return given if isinstance(given, int) else None
 
 
 def _sequence_position(connection: Connection, sequence: str) -> tuple[int, bool]:

@@ -41,8 +41,8 @@ class Parked:
         table: The table.
         name: Its own name.
         kind: L(PRIMARY_KEY), L(UNIQUE) or L(INDEX), which all have an index, or L(FOREIGN_KEY).
-        definition: C(CREATE INDEX) as PostgreSQL words it, or the clause of a foreign key.
-        attached_as: The clause that makes the index a constraint; None for one that is none.
+        definition: C(CREATE INDEX) as PostgreSQL words it; empty for a foreign key.
+        attached_as: The clause of the constraint, which may rest on the index; None for an index that is none.
         remark: Its comment.
         columns: What a unique or a foreign key rests on; empty for an index that is neither.
         parent: Schema and table that a foreign key refers to.
@@ -106,8 +106,8 @@ def complete(tables: t.Mapping[str, Table], parked: t.Iterable[Parked]) -> dict[
     return found
 
 
-def park(connection: Connection, schema_name: str, tables: t.Sequence[str]) -> list[Parked]:
-    """Take away the indexes and constraints of empty tables, in one transaction, and return them.
+def park(connection: Connection, schema_name: str, tables: t.Sequence[str]) -> None:
+    """Take away the indexes and constraints of empty tables, in one transaction.
 
     Only those that the session may drop, that nothing else in the database depends on, and that can be built again
     exactly as they were.
@@ -115,7 +115,6 @@ def park(connection: Connection, schema_name: str, tables: t.Sequence[str]) -> l
     Raises:
         PostgresError: The catalogue cannot be read, or a lock was not to be had; everything is still there.
     """
-    taken = []
     try:
         with (
             postgres_errors(f"Taking the indexes of {schema_name} away for the load"),
@@ -127,12 +126,10 @@ def park(connection: Connection, schema_name: str, tables: t.Sequence[str]) -> l
                 one = _parked(row)
                 if _drop(cursor, schema_name, one):
                     _write_down(cursor, schema_name, one)
-                    taken.append(one)
             connection.commit()
     except BaseException:
         roll_back(connection)
         raise
-    return taken
 
 
 def _drop(cursor: t.Any, schema_name: str, one: Parked) -> bool:

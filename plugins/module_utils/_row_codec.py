@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
+from ._balanced import balanced
 from ._psycopg2 import sql
 from ._sqlite_store import quote
 from ._value_kind import INLINE_OCTETS
@@ -40,14 +41,6 @@ NULL_MARK = "\x02"
 _COLUMNS_AT_ONCE = 40
 
 
-def _concatenate(parts: t.Sequence[str]) -> str:
-    # Balanced, because SQLite limits the depth of an expression (1000) and a table may have 2000 columns.
-    if len(parts) == 1:
-        return parts[0]
-    middle = len(parts) // 2
-    return f"({_concatenate(parts[:middle])}||{_concatenate(parts[middle:])})"
-
-
 def _printf(formats: t.Sequence[str], values: t.Sequence[str], between: str, end: str = "") -> str:
     """Return the SQLite expression of the formats filled with the values, in as few calls as SQLite allows."""
     calls = []
@@ -56,7 +49,7 @@ def _printf(formats: t.Sequence[str], values: t.Sequence[str], between: str, end
         last = start + _COLUMNS_AT_ONCE >= len(formats)
         template = between.join(formats[some]) + (end if last else between)
         calls.append(f"printf('{template}', {', '.join(values[some])})")
-    return _concatenate(calls)
+    return balanced("||", calls)
 
 
 def sqlite_csv_row(columns: t.Sequence[tuple[str, Kind]], marked: bool = False) -> str:
@@ -73,7 +66,7 @@ def sqlite_csv_row(columns: t.Sequence[tuple[str, Kind]], marked: bool = False) 
     fields = [_quoted_field(name, kind) for name, kind in columns]
     if len(fields) == 1:  # nothing is joined, so a number would stay a number
         return f"CAST({fields[0]} AS TEXT)"
-    return _concatenate([part for field in fields for part in ("','", field)][1:])
+    return balanced("||", [part for field in fields for part in ("','", field)][1:])
 
 
 def _quoted_field(name: str, kind: Kind) -> str:
@@ -105,7 +98,7 @@ def sqlite_row(columns: t.Sequence[tuple[str, Kind]]) -> str:
     """Return the SQLite expression of the canonical row."""
     formats = ["#%s" if kind.is_text else "%s" for _name, kind in columns]
     head = _printf(formats, [_sqlite_item(name, kind) for name, kind in columns], ";", "|")
-    return _concatenate([head, *(_sqlite_content(name, kind) for name, kind in columns if kind.is_text)])
+    return balanced("||", [head, *(_sqlite_content(name, kind) for name, kind in columns if kind.is_text)])
 
 
 def _sqlite_item(name: str, kind: Kind) -> str:

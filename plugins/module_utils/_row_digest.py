@@ -66,7 +66,7 @@ def both_buckets(
     schema_name: str,
     source_id: str,
     mask: int,
-    hashed: Hashed,
+    hashed: Hashed = lambda _rows: None,
     workers: Workers | None = None,
 ) -> tuple[Buckets, Buckets]:
     """Return the buckets of both stores, SQLite's first, for the time of the slower one.

@@ -15,6 +15,7 @@ import io
 import itertools
 import typing as t
 
+from ._balanced import balanced
 from ._glance import WINDOW_ROWS
 from ._row_codec import NULL_MARK, QUOTE_MARK, sqlite_csv_field, sqlite_csv_row
 from ._sqlite_store import quote
@@ -217,7 +218,4 @@ def _is_long(column: ColumnPlan) -> str:
 
 def _width(plan: TablePlan) -> str:
     lengths = [f"ifnull(length({quote(column.source)}), 0)" for column in plan.columns]
-    while len(lengths) > 1:  # balanced: SQLite limits the depth of an expression
-        pairs = [lengths[place : place + 2] for place in range(0, len(lengths), 2)]
-        lengths = [f"({' + '.join(pair)})" for pair in pairs]
-    return lengths[0]
+    return balanced(" + ", lengths)

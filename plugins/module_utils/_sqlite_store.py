@@ -160,6 +160,19 @@ def reading(connection: sqlite3.Connection, doing: str) -> contextlib.AbstractCo
     return sqlite_errors(path.decode() if isinstance(path, bytes) else path, doing)
 
 
+def highest_given(connection: sqlite3.Connection, table: str) -> int | None:
+    """Return the highest number that AUTOINCREMENT gave to a row of a table, None where it has none.
+
+    Raises:
+        SqliteError: The file is damaged or locked.
+    """
+    with reading(connection, "reading the numbers given by AUTOINCREMENT"):
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
+            return None
+        (given,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return given if isinstance(given, int) else None
+
+
 def read_catalog(connection: sqlite3.Connection) -> Catalog:
     """Return what the file declares, C(sqlite_*) tables of SQLite's own left out.
 

@@ -62,6 +62,12 @@ def fold(name: str) -> str:
     return name.translate(_ASCII_LOWER)
 
 
+def free_row_name(columns: t.Iterable[str]) -> str | None:
+    """Return a name of the rowid that no column hides, None where all are taken."""
+    taken = {fold(name) for name in columns}
+    return next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
+
+
 def tokens_of(statement: str) -> list[Token]:
     """Return the tokens of a statement, its white space and comments left out."""
     return [

@@ -18,6 +18,7 @@ from ._errors import SchemaRefused
 from ._planned_table import ColumnPlan, Reference, SetAside, TablePlan
 from ._policies import QUARANTINE
 from ._sqlite_store import fold, quote
+from ._sqlite_tokens import free_row_name
 from ._value_kind import problems_of
 from ._value_kinds import kind_of
 
@@ -253,9 +254,7 @@ def _with_parents(plan: TablePlan, plans: t.Mapping[str, TablePlan]) -> TablePla
 
 
 def _row_name(table: _sqlite_store.Table) -> str | None:
-    taken = {fold(name) for name in table.column_names}
-    free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
-    return free[0] if free and not table.without_rowid else None
+    return None if table.without_rowid else free_row_name(table.column_names)
 
 
 def _compare_only(

@@ -295,6 +295,7 @@ def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
                 stores.plan.tables,
                 stores.profile.schema_name,
                 stores.profile.source_id,
+                workers,
             )
         # Before the application's own bootstrap there may be no such table yet.
         shared = [] if stores.planned_only else _read_shared(stores, params["shared_tables"])
