@@ -95,6 +95,24 @@ class ParityFailed(CutoverError):
     code = "parity_failed"
 
 
+class CaptureError(CutoverError):
+    """Changes of a store are not captured, or not all of them, so nothing can be replayed from there."""
+
+    code = "capture"
+
+
+class ReplayError(CutoverError):
+    """A changed row cannot be brought into the other store as it is; nothing of its kind was acknowledged."""
+
+    code = "replay"
+
+
+class SwitchRefused(CutoverError):
+    """A precondition of the switch does not hold, or the switch was undone; the live store is as it was."""
+
+    code = "switch_refused"
+
+
 class BackupError(CutoverError):
     """A backup could not be written or did not verify; nothing half-written is kept."""
 

@@ -12,6 +12,7 @@ import dataclasses
 import re
 import typing as t
 
+from ._online_names import is_ours
 from ._sqlite_tokens import Token, Tokens, fold, quote, tokens_of
 
 if t.TYPE_CHECKING:
@@ -111,14 +112,13 @@ class Catalog:
 
 
 def read_declarations(connection: sqlite3.Connection) -> Catalog:
-    """Return what the file declares, C(sqlite_*) tables of SQLite's own left out.
+    """Return what the file declares, C(sqlite_*) tables of SQLite's own and what online mode put there left out.
 
     Raises:
         sqlite3.DatabaseError: The file is damaged or locked; L(_sqlite_store.read_catalog) says so as ours.
     """
-    rows = connection.execute(
-        "SELECT type, name, coalesce(sql, ''), tbl_name FROM sqlite_master ORDER BY rowid"
-    ).fetchall()
+    declared = connection.execute("SELECT type, name, coalesce(sql, ''), tbl_name FROM sqlite_master ORDER BY rowid")
+    rows = [row for row in declared if not is_ours(row[1])]
     names = [(name, sql) for kind, name, sql, _table in rows if kind == "table" and not name.startswith("sqlite_")]
     virtual = {name: made[1].lower() for name, sql in names if (made := _VIRTUAL.match(sql))}
     parents = {fold(name): _parent(connection, name) for name, _sql in names if name not in virtual}
