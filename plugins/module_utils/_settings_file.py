@@ -8,18 +8,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import os
 import pathlib
 import re
 import stat
-import tempfile
 import typing as t
 
 from . import _settings_env, _settings_json, _settings_yaml
 from ._errors import BadInput, SettingsError
+from ._file_replacement import ChangedMeanwhile, replace_file, write_through
 from ._redact import MASK
 from ._settings_edit import Change, Edit
 
@@ -239,7 +238,7 @@ def _keep_copy(target: pathlib.Path, content: bytes) -> pathlib.Path:
             number += 1
             continue
         try:
-            _write(handle, content)
+            write_through(handle, content)
         except OSError:
             copy.unlink()
             raise
@@ -247,40 +246,13 @@ def _keep_copy(target: pathlib.Path, content: bytes) -> pathlib.Path:
 
 
 def _replace(target: pathlib.Path, plan: SettingsPlan) -> None:
-    status = target.stat()
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
-    new = pathlib.Path(name)
     try:
-        os.fchown(handle, status.st_uid, status.st_gid)
-        os.fchmod(handle, stat.S_IMODE(status.st_mode))
-        _copy_attributes(target, new)
-        _write(handle, plan.after)
-        if os.path.realpath(plan.path) != str(target) or target.read_bytes() != plan.before:
-            raise SettingsError(
-                f"Settings file {plan.path} was changed by someone else while it was being edited",
-                "its content is no longer what this edit was made from",
-                "Nothing was written. Find out who edits it, then run this again.",
-            )
-        new.replace(target)
-    except BaseException:
-        new.unlink()
-        raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _write(handle: int, content: bytes) -> None:
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _copy_attributes(source: pathlib.Path, new: pathlib.Path) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # a file system, or a system, without them
-        for name in os.listxattr(source):
-            with contextlib.suppress(OSError):
-                os.setxattr(new, name, os.getxattr(source, name))
+        if os.path.realpath(plan.path) != str(target):
+            raise ChangedMeanwhile
+        replace_file(target, plan.before, plan.after)
+    except ChangedMeanwhile:
+        raise SettingsError(
+            f"Settings file {plan.path} was changed by someone else while it was being edited",
+            "its content is no longer what this edit was made from",
+            "Nothing was written. Find out who edits it, then run this again.",
+        ) from None
