@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", parents=[common], help="make and start whatever is missing")
     up.add_argument("--items", type=int, default=DEFAULT_ITEMS, help="items of the first profile")
+    up.add_argument("--router", action="store_true", help="put HAProxy in front, the standbys running behind it")
     up.add_argument("--profiles", nargs="+", default=list(DEFAULT_PROFILES))
     commands.add_parser("seed", parents=[common], help="replace the SQLite file by a fresh one")
     down = commands.add_parser("down", parents=[common], help="stop everything")
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(stack: Stack, options: argparse.Namespace) -> None:
     started = time.monotonic()
-    if not stack.up(items=options.items, profiles=options.profiles):
+    if not stack.up(items=options.items, profiles=options.profiles, router=options.router):
         print("already up, nothing to do")
     else:
         print(f"up after {time.monotonic() - started:.1f} s")
@@ -58,10 +59,14 @@ def _summary(stack: Stack) -> None:
     description = stack.describe()
     postgres = description["postgres"]
     print(f"  postgres           127.0.0.1:{postgres['port']}  database {postgres['dbname']}")
+    router = description.get("router")
+    how = "standby, in PostgreSQL mode behind the router" if router else "standby, not started"
+    if router:
+        print(f"  {router['service']:<18} {router['base_url']}  map {router['map']}")
     for name, profile in description["profiles"].items():
         standby = profile["standby"]
         print(f"  {profile['service']:<18} {profile['base_url']}  profile {name}")
-        print(f"  {standby['service']:<18} {standby['base_url']}  (standby, not started)")
+        print(f"  {standby['service']:<18} {standby['base_url']}  ({how})")
     print(f"  sqlite             {description['sqlite_path']}")
     print(f"  description        {stack.layout.description}")
     print(f"  secrets            {stack.layout.secrets}")

@@ -63,6 +63,22 @@ def wait_until_answering(service: Service, log: Path, state: Callable[[], str], 
         time.sleep(0.1)
 
 
+def wait_until_routed(base_url: str, profile: str, log: Path, timeout: float) -> None:
+    """Wait until the router has found an instance for a profile, at most so long.
+
+    Args:
+        base_url: Where the router answers.
+        profile: The profile.
+        log: The router's output, quoted in the error.
+        timeout: In seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while (said := ask(base_url, "/health", profile)).startswith(("503", "no answer")):
+        if time.monotonic() > deadline:
+            raise StackError(f"the router does not answer for {profile} at {base_url}: {said}\n{tail(log)}")
+        time.sleep(0.1)
+
+
 def tail(log: Path) -> str:
     """Return the last lines of a log, with its name."""
     try:

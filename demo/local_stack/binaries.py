@@ -31,3 +31,11 @@ def find_haproxy() -> Path | None:
     """Return HAProxy, None where it is not installed; Debian puts it where ordinary users do not look."""
     found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
     return Path(found) if found else None
+
+
+def require_haproxy() -> Path:
+    """Return HAProxy."""
+    found = find_haproxy()
+    if found is None:
+        raise StackError("no HAProxy: apt-get install haproxy, or do without a router")
+    return found

@@ -11,6 +11,7 @@ from typing import Any
 
 from .layout import Layout, write_private
 from .profiles import Service
+from .router import ROUTER, backend_of
 from .secrets_file import ADMIN_USER, APP_USER, DATABASE, SUPERUSER
 
 
@@ -22,7 +23,7 @@ def describe(
     bin_dir: Path,
     launcher: str,
 ) -> dict[str, Any]:
-    """Return the content of stack.json."""
+    """Return the content of stack.json; with a port for a router there is one."""
     config = str(layout.supervisor_config)
     return {
         "state_dir": str(layout.state_dir),
@@ -63,12 +64,27 @@ def describe(
             for service in services
             if not service.is_standby
         },
+        **({"router": _router(layout, ports[ROUTER], list(items))} if ROUTER in ports else {}),
     }
 
 
 def write_description(layout: Layout, description: Mapping[str, Any]) -> None:
     """Write stack.json."""
     write_private(layout.description, json.dumps(description, indent=2) + "\n")
+
+
+def _router(layout: Layout, port: int, profiles: Sequence[str]) -> dict[str, Any]:
+    return {
+        "base_url": f"http://127.0.0.1:{port}",
+        "service": ROUTER,
+        "socket": str(layout.router_socket),
+        "map": str(layout.router_map),
+        "config": str(layout.router_config),
+        "log": str(layout.logs / f"{ROUTER}.log"),
+        "backends": {
+            profile: {store: backend_of(profile, store) for store in ("sqlite", "postgres")} for profile in profiles
+        },
+    }
 
 
 def _service(service: Service, layout: Layout) -> dict[str, str]:

@@ -63,6 +63,21 @@ class Layout:
         return self.state_dir / "supervisor" / "supervisord.pid"
 
     @property
+    def router_config(self) -> Path:
+        """HAProxy's configuration, where the stack has a router."""
+        return self.state_dir / "router" / "haproxy.cfg"
+
+    @property
+    def router_map(self) -> Path:
+        """Which instance answers for which profile."""
+        return self.state_dir / "router" / "profiles.map"
+
+    @property
+    def router_socket(self) -> Path:
+        """Where a running HAProxy takes commands."""
+        return self.state_dir / "router" / "haproxy.sock"
+
+    @property
     def logs(self) -> Path:
         """Output of supervisord and every program."""
         return self.state_dir / "logs"

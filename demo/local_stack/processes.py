@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-_OURS = ("supervisord", "reference_api", "postgres")
+_OURS = ("supervisord", "reference_api", "postgres", "haproxy")
 
 
 def is_alive(pid: int) -> bool:

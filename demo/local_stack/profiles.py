@@ -17,6 +17,7 @@ DEFAULT_ITEMS = 20_000
 _PROFILE = re.compile(r"[A-Za-z0-9._-]+\Z")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./:@,+-]*\Z")
 STANDBY = "-standby"
+SQLITE_MODE, POSTGRES_MODE = "SQLITE", "POSTGRES_PRIMARY"
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,15 @@ def services(layout: Layout, profiles: Sequence[str], ports: Mapping[str, int]) 
     ]
 
 
-def write_settings(layout: Layout, service: Service, profiles: Sequence[str], secrets: Secrets) -> None:
+def write_settings(
+    layout: Layout, service: Service, profiles: Sequence[str], secrets: Secrets, mode: str = SQLITE_MODE
+) -> None:
     """Write a service's settings file unless it exists: later it belongs to whoever cuts the profile over."""
     service.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if service.settings_file.exists():
         return
     values = {
-        "SX_DB_BACKEND_MODE": "SQLITE",
+        "SX_DB_BACKEND_MODE": mode,
         "SX_DB_PATH": str(layout.sqlite),
         "SX_POSTGRES_DSN": secrets.dsn,
         "SX_POSTGRES_ADMIN_DSN": secrets.admin_dsn,

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .answering import answers, tail, wait_until_answering
+from .answering import answers, tail, wait_until_answering, wait_until_routed
 from .binaries import postgres_bin_dir
 from .cluster import create_cluster, create_roles_and_database, postgres_command, wait_for_postgres
 from .description import describe, write_description
@@ -23,16 +23,19 @@ from .processes import kill, stack_processes, wait_until_gone
 from .profiles import (
     DEFAULT_ITEMS,
     DEFAULT_PROFILES,
+    POSTGRES_MODE,
+    SQLITE_MODE,
     Service,
     item_counts,
     service_names,
     services,
     write_settings,
 )
+from .router import ROUTER, require_router, router_command, write_router
 from .secrets_file import ensure_secrets, write_pgpass
 from .seed import seed_database
 from .supervisor import Supervisor
-from .supervisor_config import api_program, postgres_program, write_config
+from .supervisor_config import api_program, postgres_program, router_program, write_config
 from .unprivileged import choose_launcher, launcher_named
 
 START_TIMEOUT = 60.0
@@ -52,12 +55,19 @@ class Stack:
         self.layout = Layout(Path(state_dir).expanduser().resolve())
         self._say = say or (lambda _line: None)
 
-    def up(self, items: int | Mapping[str, int] = DEFAULT_ITEMS, profiles: Sequence[str] = DEFAULT_PROFILES) -> bool:
+    def up(
+        self,
+        items: int | Mapping[str, int] = DEFAULT_ITEMS,
+        profiles: Sequence[str] = DEFAULT_PROFILES,
+        router: bool = False,
+    ) -> bool:
         """Make and start whatever is missing; return whether anything was.
 
         Args:
             items: Number of items: of the first profile (each other one gets a quarter), or of each by name.
-            profiles: The profiles. Both count only the first time; a stack keeps what it was made with.
+            profiles: The profiles.
+            router: Put HAProxy in front, with every standby running behind it in PostgreSQL mode. All three count only
+                the first time; a stack keeps what it was made with.
         """
         if set(str(self.layout.state_dir)) & _NOT_IN_PATHS:
             raise StackError(f"supervisord cannot work in {self.layout.state_dir}: no '%' or ';' please")
@@ -66,7 +76,7 @@ class Stack:
             if self.layout.description.exists():
                 description = self.describe()
             else:
-                description = self._plan(item_counts(profiles, items))
+                description = self._plan(item_counts(profiles, items), router)
             changed = self._make(description)
             return self._start(description) or changed
 
@@ -117,12 +127,17 @@ class Stack:
         description = self.describe()
         states = self._supervisor(description).states()
         names = ["postgres", *(service.name for service in self._services(description))]
+        names += [ROUTER] if ROUTER in description else []
         return {name: states.get(name, "DOWN") for name in names}
 
-    def _plan(self, items: dict[str, int]) -> dict[str, Any]:
+    def _plan(self, items: dict[str, int], router: bool) -> dict[str, Any]:
         bin_dir = postgres_bin_dir()
         launcher = choose_launcher(bin_dir, self.layout.state_dir)
-        ports = choose_free_ports(["postgres", "supervisor", *service_names(list(items))])
+        if router:
+            require_router(self.layout)
+        ports = choose_free_ports(
+            ["postgres", "supervisor", *([ROUTER] if router else []), *service_names(list(items))]
+        )
         # Secrets first: without them the description below would promise a stack that cannot be resumed.
         self.layout.secrets.unlink(missing_ok=True)
         ensure_secrets(self.layout, ports["postgres"])
@@ -150,10 +165,15 @@ class Stack:
             changed = True
         members = self._services(description)
         for service in members:
-            write_settings(self.layout, service, list(description["profiles"]), secrets)
+            mode = POSTGRES_MODE if ROUTER in description and service.is_standby else SQLITE_MODE
+            write_settings(self.layout, service, list(description["profiles"]), secrets, mode)
         if not self._supervisor(description).is_up():
             programs = [postgres_program(self.layout, postgres_command(self.layout, bin_dir, launcher))]
-            programs += [api_program(self.layout, service) for service in members]
+            started = self._started(description)
+            programs += [api_program(self.layout, service, service.name in started) for service in members]
+            if ROUTER in description:
+                write_router(self.layout, members, ports)
+                programs.append(router_program(self.layout, router_command(self.layout)))
             write_config(self.layout, programs, secrets, ports["supervisor"])
         return changed
 
@@ -167,7 +187,7 @@ class Stack:
             self._say("starting the service manager")
             supervisor.start(START_TIMEOUT)
             changed = True
-        expected = ["postgres", *(s.name for s in self._services(description) if not s.is_standby)]
+        expected = self._started(description)
         missing = [name for name in expected if supervisor.states().get(name) not in ("RUNNING", "STARTING")]
         for name in missing:
             self._say(f"starting {name}")
@@ -178,6 +198,10 @@ class Stack:
             raise StackError(f"{error}\n{tail(self.layout.logs / 'postgres.log')}") from error
         create_roles_and_database(self.layout, secrets)
         self._await_services(description, supervisor, expected)
+        if ROUTER in description:
+            log = self.layout.logs / f"{ROUTER}.log"
+            for profile in description["items"]:
+                wait_until_routed(description[ROUTER]["base_url"], profile, log, START_TIMEOUT)
         return changed or bool(missing)
 
     def _await_services(self, description: Mapping[str, Any], supervisor: Supervisor, names: Sequence[str]) -> None:
@@ -225,13 +249,19 @@ class Stack:
         ports = description["ports"]
         return Supervisor(self.layout, ensure_secrets(self.layout, ports["postgres"]), ports["supervisor"])
 
+    def _started(self, description: Mapping[str, Any]) -> list[str]:
+        """Return the programs that run without being asked for."""
+        routed = ROUTER in description
+        members = [s.name for s in self._services(description) if routed or not s.is_standby]
+        return ["postgres", *members, *([ROUTER] if routed else [])]
+
     def _services(self, description: Mapping[str, Any]) -> list[Service]:
         return services(self.layout, list(description["items"]), description["ports"])
 
     def _is_ours(self) -> bool:
         files = {"lock", "stack.json", "secrets.json", "stack.json.new", "secrets.json.new"}
         # "cutover" is where the demo inventory lets the collection keep its ledgers and backups.
-        folders = {"data", "postgres", "supervisor", "logs", "services", "cutover"}
+        folders = {"data", "postgres", "supervisor", "logs", "services", "router", "cutover"}
         return {entry.name for entry in self.layout.state_dir.iterdir()} <= files | folders
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .layout import DEMO_DIR, Layout, write_private
 from .profiles import Service
+from .router import ROUTER
 from .secrets_file import Secrets
 
 
@@ -45,7 +46,18 @@ def postgres_program(layout: Layout, command: Sequence[str]) -> Program:
     )
 
 
-def api_program(layout: Layout, service: Service) -> Program:
+def router_program(layout: Layout, command: Sequence[str]) -> Program:
+    """Return HAProxy as a program."""
+    return Program(
+        name=ROUTER,
+        command=command,
+        directory=layout.router_config.parent,
+        log=layout.logs / f"{ROUTER}.log",
+        priority=200,
+    )
+
+
+def api_program(layout: Layout, service: Service, autostart: bool) -> Program:
     """Return an API process as a program."""
     python_path = os.pathsep.join(filter(None, (str(DEMO_DIR), os.environ.get("PYTHONPATH"))))
     return Program(
@@ -53,7 +65,7 @@ def api_program(layout: Layout, service: Service) -> Program:
         command=[sys.executable, "-m", "reference_api", "serve"],
         directory=service.folder,
         log=layout.logs / f"{service.name}.log",
-        autostart=not service.is_standby,
+        autostart=autostart,
         priority=100,
         environment={
             "PYTHONPATH": python_path,

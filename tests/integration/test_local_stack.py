@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from _haproxy import require_haproxy
 from api_client import DEMO_DIR, Api, clean_environment
 from local_stack.errors import StackError
 from local_stack.processes import is_alive, stack_processes
@@ -209,6 +211,64 @@ def test_a_service_that_cannot_start_is_explained(tmp_path: Path) -> None:
         assert broken.up() is True
     finally:
         broken.down(purge=True)
+
+
+@pytest.mark.slow
+def test_a_router_in_front(tmp_path: Path) -> None:
+    require_haproxy()
+    one = Stack(tmp_path / "state")
+    one.up(items=40, router=True)
+    try:
+        description = one.describe()
+        router, ports = description["router"], description["ports"]
+        assert set(one.status().values()) == {"RUNNING"}
+        api = Api(router["base_url"], "assets_1", Path(), {})
+        assert api.get("/health").json["env_hint"] == "SQLITE"
+        # The second, already warm instance: it has no schema yet.
+        standby = Api(description["profiles"]["assets_1"]["standby"]["base_url"], "assets_1", Path(), {})
+        assert "No schema mapping" in standby.get("/health").json["detail"]
+
+        def command(text: str) -> None:
+            with closing(socket.socket(socket.AF_UNIX)) as control:
+                control.connect(router["socket"])
+                control.sendall(f"{text}\n".encode())
+                assert control.recv(1000).strip() == b""
+
+        command(f"set map {router['map']} assets_1 {router['backends']['assets_1']['postgres']}")
+        assert api.get("/health").status == 400
+        assert api.as_source("assets_2").get("/health").json["source_id"] == "assets_2"
+        # As in the application, the query wins over the header.
+        assert api.as_source("assets_2").get("/health?source_id=assets_1").status == 400
+        assert api.get("/health?source_id=assets_2").json["source_id"] == "assets_2"
+        assert [api.as_source(name).get("/health").status for name in ("nobody", None)] == [404, 404]
+
+        command(f"set map {router['map']} assets_1 {router['backends']['assets_1']['sqlite']}")
+        before = Path(router["map"]).read_text(encoding="utf-8")
+        Path(router["map"]).write_text(before.replace(" api-assets_1\n", " api-assets_1-standby\n"), encoding="utf-8")
+        assert one.up() is False
+        assert one.down() is True and stack_processes(one.layout.state_dir) == []
+        assert one.up() is True
+        assert one.describe()["ports"] == ports
+        assert api.get("/health").status == 400  # the map is kept
+    finally:
+        one.down(purge=True)
+    assert not one.layout.state_dir.exists()
+
+
+def test_without_haproxy_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_stack.binaries.find_haproxy", lambda: None)
+    with pytest.raises(StackError, match="apt-get install haproxy"):
+        Stack(tmp_path / "state").up(items=20, router=True)
+
+
+def test_a_folder_too_deep_for_the_socket_of_a_router(tmp_path: Path) -> None:
+    require_haproxy()
+    deep = Stack(tmp_path / ("deep" * 20))
+    try:
+        with pytest.raises(StackError, match="too long a name"):
+            deep.up(items=20, router=True)
+    finally:
+        deep.down(purge=True)
 
 
 def test_purge_spares_a_folder_with_other_things_in_it(tmp_path: Path) -> None:
