@@ -27,7 +27,7 @@ from ._capture_fingerprint import Fingerprint, differences, fingerprint
 from ._capture_statements import Owner
 from ._collisions import collisions
 from ._errors import CaptureError, SchemaRefused
-from ._sqlite_store import reading
+from ._sqlite_store import names_as_text, reading
 from ._sqlite_tokens import fold, quote
 
 if t.TYPE_CHECKING:
@@ -108,7 +108,7 @@ def install(
         SqliteError: The file is locked or damaged.
     """
     _refuse_unsupported(unsupported(catalog, tables, tenant_column))
-    with reading(connection, "installing capture"):
+    with reading(connection, "installing capture"), names_as_text(connection):
         state = _read_state(connection, names)
         _refuse_other(state, names, source_id)
         if fence_triggers(connection, names):
@@ -154,7 +154,7 @@ def resume(
         CaptureError: There is no log, or the tables are not as they were when it was made.
         SqliteError: The file is locked or damaged.
     """
-    with reading(connection, "resuming capture"):
+    with reading(connection, "resuming capture"), names_as_text(connection):
         state = _read_state(connection, names)
         _refuse_other(state, names, source_id)
         if not state:
@@ -177,7 +177,7 @@ def resume(
 
 def suspend(connection: sqlite3.Connection, names: OnlineNames) -> None:
     """Drop the capture triggers; log and state stay."""
-    with reading(connection, "suspending capture"):
+    with reading(connection, "suspending capture"), names_as_text(connection):
         for trigger in capture_triggers(connection, names):
             connection.execute(f"DROP TRIGGER {quote(trigger)}")
 
@@ -204,7 +204,7 @@ def look(
         CaptureError: Another profile's capture goes by these names.
         SqliteError: The file is locked or damaged.
     """
-    with reading(connection, "looking at capture"):
+    with reading(connection, "looking at capture"), names_as_text(connection):
         state = _read_state(connection, names)
         if not state:
             return Capture(None, False, ("nothing is captured",), 0, {})
@@ -219,7 +219,7 @@ def look(
 
 def remove(connection: sqlite3.Connection, names: OnlineNames) -> bool:
     """Drop all of the capture, and return whether there was any. Under a fence what lets our writes pass it stays."""
-    with reading(connection, "removing capture"):
+    with reading(connection, "removing capture"), names_as_text(connection):
         triggers = capture_triggers(connection, names)
         tables = [name for name in (names.log, names.state) if table_exists(connection, name)]
         if table_exists(connection, names.passing) and not fence_triggers(connection, names):

@@ -23,7 +23,7 @@ from . import _capture_statements as statements
 from ._capture_sqlite import fence_triggers, table_exists
 from ._capture_statements import Owner
 from ._errors import CaptureError
-from ._sqlite_store import reading
+from ._sqlite_store import names_as_text, reading
 from ._sqlite_tokens import quote
 
 if t.TYPE_CHECKING:
@@ -57,7 +57,7 @@ def put_up(
         SqliteError: The file is locked or damaged.
     """
     chosen = set(tables)
-    with reading(connection, "putting up the fence"):
+    with reading(connection, "putting up the fence"), names_as_text(connection):
         _drop(connection, names)
         if not table_exists(connection, names.passing):
             connection.execute(statements.pass_table(names))
@@ -73,7 +73,7 @@ def lift(connection: sqlite3.Connection, names: OnlineNames) -> bool:
     Raises:
         SqliteError: The file is locked or damaged.
     """
-    with reading(connection, "lifting the fence"):
+    with reading(connection, "lifting the fence"), names_as_text(connection):
         found = _drop(connection, names)
         if not table_exists(connection, names.state) and table_exists(connection, names.passing):
             connection.execute(f"DROP TABLE {quote(names.passing)}")
@@ -91,7 +91,7 @@ def state(connection: sqlite3.Connection, catalog: Catalog, tables: t.Iterable[s
         SqliteError: The file is locked or damaged.
     """
     chosen = set(tables)
-    with reading(connection, "looking at the fence"):
+    with reading(connection, "looking at the fence"), names_as_text(connection):
         rows = connection.execute("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         there = {(name, table) for name, table, sql in rows if "RAISE(ROLLBACK, " in sql}
         if not fence_triggers(connection, names):
