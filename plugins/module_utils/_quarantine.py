@@ -50,7 +50,7 @@ def count(source: sqlite3.Connection, plan: TablePlan, source_id: str) -> list[d
             (rows,) = source.execute(counting, values).fetchone()
             if not rows:
                 continue
-            keys = [key for key, _row in _rows(source, plan, f"{where} LIMIT {NAMED_KEYS}", values)]
+            keys = [key for key, _row in rows_as_kept(source, plan, f"{where} LIMIT {NAMED_KEYS}", values)]
         found.append(
             {
                 "table": plan.source,
@@ -81,7 +81,7 @@ def keep(source: sqlite3.Connection, connection: Connection, plan: TablePlan, sc
     with postgres_errors(f"Setting rows of {plan.target} aside"), connection.cursor() as cursor:
         for aside, where, values in _picked(plan, source_id):
             with reading(source, f"reading table {plan.source}"):
-                for key, row in _rows(source, plan, where, values):
+                for key, row in rows_as_kept(source, plan, where, values):
                     facts = (schema_name, plan.target, source_id, aside.problem_class, aside.column, key, row)
                     cursor.execute(insert, facts)
                     kept += 1
@@ -100,7 +100,7 @@ def as_checks(
     ours: Kept = collections.Counter(
         (key, aside.problem_class, aside.column, hashlib.sha256(row.encode()).digest())
         for aside, where, values in _picked(plan, source_id)
-        for key, row in _rows(source, plan, where, values)
+        for key, row in rows_as_kept(source, plan, where, values)
     )
     theirs: Kept = collections.Counter()
     if is_installed(connection) and relation_exists(connection, QUARANTINE_TABLE):
@@ -137,7 +137,7 @@ def _picked(plan: TablePlan, source_id: str) -> t.Iterator[tuple[SetAside, str, 
         where += f" AND NOT {aside.condition}"
 
 
-def _rows(
+def rows_as_kept(
     source: sqlite3.Connection, plan: TablePlan, where: str, values: tuple[str, ...]
 ) -> t.Iterator[tuple[str, str]]:
     """Yield the key, for an operator, and the whole row, as JSON of storage class and value by column."""
@@ -148,11 +148,11 @@ def _rows(
         selected += [f"typeof({quote(name)})", quote(name)]
     for row in source.execute(f"SELECT {', '.join(selected)} FROM {quote(plan.source)} WHERE {where}", values):
         facts = row[len(shown) :]
-        data = {name: _kept(facts[2 * place], facts[2 * place + 1]) for place, name in enumerate(names)}
-        yield _without_nul(show_key([label for label, _name in shown], row)), json.dumps(data)
+        data = {name: as_kept(facts[2 * place], facts[2 * place + 1]) for place, name in enumerate(names)}
+        yield without_nul(show_key([label for label, _name in shown], row)), json.dumps(data)
 
 
-def _kept(storage: bytes, value: t.Any) -> dict[str, t.Any]:
+def as_kept(storage: bytes, value: t.Any) -> dict[str, t.Any]:
     if isinstance(value, bytes):
         text = None if storage == b"blob" or b"\0" in value else _decoded(value)
         return {storage.decode() + " as hex": value.hex()} if text is None else {"text": text}
@@ -166,5 +166,5 @@ def _decoded(value: bytes) -> str | None:
         return None
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
     return text.replace("\0", "\\0")

@@ -1,0 +1,380 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Bring rows that changed in SQLite since a position into PostgreSQL: the catch-up before a switch, and its last step.
+
+Only keys are remembered: what a row holds is read now, all of it at one instant, so doing a pass again changes nothing,
+and one that was killed is simply done again. Rows are added and changed first, parents before children; rows that are
+gone are deleted afterwards, children before parents.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+from . import _replay_deletes, _touched_quarantine
+from ._errors import ReplayError
+from ._online_names import TENANT_TABLE
+from ._passing import passing_postgres
+from ._postgres_store import identifier, postgres_errors, roll_back
+from ._psycopg2 import psycopg2, sql
+from ._replay_failure import Staged, culprit, refuse_values, refuse_wrong
+from ._sequences import align
+from ._staged_rows import Gone, StagedTable
+from ._unique_values import make_room
+
+if t.TYPE_CHECKING:
+    import sqlite3
+
+    from ._change_log import Key, Pending
+    from ._online_names import OnlineNames
+    from ._planned_table import TablePlan
+    from ._psycopg2 import Connection
+    from ._replay_deletes import Referring
+    from ._table_plan import Plan
+
+BATCH = 5000
+_UNIQUE_VIOLATION = "23505"
+
+
+@dataclasses.dataclass
+class Replayed:
+    """What a pass changed in the store that received it: rows that were there already as they are do not count."""
+
+    upserted: int = 0
+    deleted: int = 0
+    tables: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+
+    def count(self, table: str, upserted: int = 0, deleted: int = 0) -> None:
+        if not upserted and not deleted:
+            return
+        found = self.tables.setdefault(table, {"upserted": 0, "deleted": 0})
+        found["upserted"] += upserted
+        found["deleted"] += deleted
+        self.upserted += upserted
+        self.deleted += deleted
+
+    def __iadd__(self, other: Replayed) -> Replayed:
+        for table, counts in other.tables.items():
+            self.count(table, **counts)
+        return self
+
+
+Say = t.Callable[[str, int, int], None]
+
+
+def replay(
+    source: sqlite3.Connection,
+    connection: Connection,
+    plan: Plan,
+    names: OnlineNames,
+    source_id: str,
+    pending: Pending,
+    *,
+    one_transaction: bool,
+    batch: int = BATCH,
+    say: Say | None = None,
+    position: int | None = None,
+) -> Replayed:
+    """Make PostgreSQL hold of every pending key what SQLite holds.
+
+    Args:
+        source: The file, prepared by L(_value_kinds.prepare), in the transaction in which C(pending) was read.
+        connection: PostgreSQL, outside of any transaction unless C(one_transaction).
+        plan: The tables.
+        names: What online mode calls its tables.
+        source_id: The profile.
+        pending: As from L(_change_log.sqlite_pending).
+        one_transaction: Whether to leave everything to the caller, who commits or rolls back. Otherwise every batch is
+            committed by itself.
+        batch: How many keys are written at a time; of tables that refer to themselves or each other, all.
+        say: Called after each batch with the table, how many of its keys are done, and of how many.
+        position: Written with the last batch, in its transaction, as how far the log has been replayed.
+
+    Raises:
+        ReplayError: A row cannot be brought over as it is. The batches before it are committed, unless
+            C(one_transaction); the position is as it was.
+        SqliteError: The file cannot be read.
+        PostgresError: PostgreSQL refused something as a whole.
+    """
+    run = _Pass(source, connection, plan, names, source_id, pending, one_transaction, batch, say)
+    return run.run(position)
+
+
+class _Pass:
+    """One pass over the pending keys."""
+
+    def __init__(
+        self,
+        source: sqlite3.Connection,
+        connection: Connection,
+        plan: Plan,
+        names: OnlineNames,
+        source_id: str,
+        pending: Pending,
+        one_transaction: bool,
+        batch: int,
+        say: Say | None,
+    ) -> None:
+        self._source = source
+        self._connection = connection
+        self._plan = plan
+        self._names = names
+        self._source_id = source_id
+        self._pending = pending
+        self._one_transaction = one_transaction
+        self._batch = batch
+        self._say = say or (lambda _table, _done, _rows: None)
+        self._done = Replayed()
+        self._gone: dict[str, dict[Key, Gone]] = {}
+        self._present: dict[str, set[tuple[t.Any, ...]]] = {}
+        self._staged: dict[str, StagedTable] = {}
+        self._referring: dict[str, list[Referring]] = {}
+        self._fixed: dict[str, set[str]] = {}
+
+    def run(self, position: int | None) -> Replayed:
+        schema_name = self._names.schema_name
+        self._refuse_without_key()
+        with self._whole():
+            self._referring = _replay_deletes.read_referring(self._connection, schema_name)
+            self._fixed = _fixed_columns(self._connection, schema_name)
+            groups = _groups(self._plan)
+            for group in groups:
+                self._upsert_group(group)
+            for group in reversed(groups):
+                self._delete_group(group)
+            with self._step():
+                align(self._source, self._connection, self._touched, schema_name)
+                if position is not None:
+                    self._write_position(position)
+        return self._done
+
+    @property
+    def _touched(self) -> list[TablePlan]:
+        return [table for table in self._plan.tables if table.source in self._pending.tables]
+
+    def _refuse_without_key(self) -> None:
+        for table in self._touched:
+            if not table.key:
+                raise ReplayError(
+                    f"Rows of table {table.source} cannot be replayed",
+                    "it has no primary key that tells its rows apart",
+                    table=table.source,
+                )
+
+    # Transactions
+
+    @contextlib.contextmanager
+    def _whole(self) -> t.Iterator[None]:
+        """Everything at once, or nothing of its own."""
+        if not self._one_transaction:
+            yield
+            return
+        with self._written():
+            yield
+
+    @contextlib.contextmanager
+    def _step(self) -> t.Iterator[None]:
+        """Something that is committed by itself, or a part of the whole."""
+        if self._one_transaction:
+            yield
+            return
+        try:
+            with self._written():
+                yield
+            with postgres_errors("Committing replayed rows"):
+                self._connection.commit()
+        except BaseException:
+            roll_back(self._connection)
+            raise
+
+    @contextlib.contextmanager
+    def _written(self) -> t.Iterator[None]:
+        self._staged = {}
+        with passing_postgres(self._connection, self._names):
+            with postgres_errors("Preparing to write replayed rows"), self._connection.cursor() as cursor:
+                # Keys are found by their index, however few rows PostgreSQL takes a fresh temporary table to have.
+                cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+                if all(_found_by_index(table) for table in self._touched):
+                    cursor.execute("SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off")
+            yield
+            with postgres_errors("Checking the constraints of replayed rows"), self._connection.cursor() as cursor:
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            for staged in self._staged.values():
+                refuse_wrong(self._source, self._connection, staged, self._source_id)
+
+    # Rows that are there
+
+    def _upsert_group(self, group: t.Sequence[TablePlan]) -> None:
+        if len(group) == 1 and not _refers_to_itself(group[0]):
+            (plan,) = group
+            keys = self._pending.tables.get(plan.source, [])
+            for start in range(0, len(keys), self._batch):
+                with self._step():
+                    self._upsert([(plan, keys[start : start + self._batch])])
+                self._say(plan.source, min(start + self._batch, len(keys)), len(keys))
+            return
+        work = [(plan, self._pending.tables[plan.source]) for plan in group if plan.source in self._pending.tables]
+        if work:
+            with self._step():
+                self._upsert(work)
+            for plan, keys in work:
+                self._say(plan.source, len(keys), len(keys))
+
+    def _upsert(self, work: t.Sequence[tuple[TablePlan, list[Key]]]) -> None:
+        staged = [(self._stage(plan), keys) for plan, keys in work]
+        before = {table.plan.target: len(table.gone) for table, _keys in staged}
+        counts = self._try(staged)
+        for table, keys in staged:
+            target = table.plan.target
+            self._done.count(table.plan.source, upserted=counts.get(target, 0))
+            self._gone.setdefault(target, {}).update((one.key, one) for one in table.gone[before[target] :])
+            self._present.setdefault(target, set()).update(table.present)
+            _touched_quarantine.follow(
+                self._source, self._connection, table.plan, self._names.schema_name, self._source_id, keys, table.aside
+            )
+
+    def _try(self, staged: Staged) -> dict[str, int]:
+        with postgres_errors("Preparing to write replayed rows"), self._connection.cursor() as cursor:
+            for table, _keys in staged:
+                table.make()
+            cursor.execute("SAVEPOINT sxops_batch")
+        before = [(table, len(table.keys), len(table.gone)) for table, _keys in staged]
+        try:
+            counts = self._write(staged)
+        except psycopg2.Error as error:
+            self._undo(before)
+            for table, keys in staged:
+                refuse_values(self._source, table.plan, self._source_id, keys)
+            if getattr(error, "pgcode", None) != _UNIQUE_VIOLATION:
+                raise culprit(self._connection, staged, self._write, error) from error
+            # Their partners may be among the keys that come later.
+            everything = [(table, self._pending.tables[table.plan.source]) for table, _keys in staged]
+            try:
+                counts = self._write(everything, with_room=True)
+            except psycopg2.Error as second:
+                self._undo(before)
+                raise culprit(self._connection, staged, self._write, second) from second
+        with postgres_errors("Writing replayed rows"), self._connection.cursor() as cursor:
+            cursor.execute("RELEASE SAVEPOINT sxops_batch")
+        return counts
+
+    def _undo(self, before: t.Sequence[tuple[StagedTable, int, int]]) -> None:
+        with postgres_errors("Trying replayed rows once more"), self._connection.cursor() as cursor:
+            cursor.execute("ROLLBACK TO SAVEPOINT sxops_batch")
+        for table, keys, gone in before:
+            table.forget(keys, gone)
+
+    def _write(self, staged: Staged, with_room: bool = False) -> dict[str, int]:
+        with self._connection.cursor() as cursor:
+            ranges = [(table, *table.fill(keys)) for table, keys in staged]
+            if with_room:
+                for table, first, last in ranges:
+                    make_room(cursor, table, first, last, self._referring.get(table.plan.target, ()))
+            if len(ranges) == 1 and not _refers_to_itself(ranges[0][0].plan):
+                ((table, first, last),) = ranges
+                count = 0
+                update = table.update(first, last, self._fixed.get(table.plan.target, ()))
+                for statement in [update, table.insert(first, last)] if first < last else []:
+                    if statement is not None:
+                        cursor.execute(statement)
+                        count += cursor.rowcount
+                return {table.plan.target: count}
+            # One statement: foreign keys are looked at when all of it is done.
+            parts = []
+            for table, first, last in ranges:
+                update = table.update(first, last, self._fixed.get(table.plan.target, ()))
+                for statement in (update, table.insert(first, last)):
+                    if statement is not None:
+                        parts.append((table.plan.target, statement))
+            names = [sql.Identifier(f"sxops_part_{number}") for number in range(len(parts))]
+            cursor.execute(
+                sql.SQL("WITH {} SELECT {}").format(
+                    sql.SQL(", ").join(
+                        [
+                            sql.SQL("{} AS ({} RETURNING 1)").format(name, statement)
+                            for name, (_target, statement) in zip(names, parts)
+                        ]
+                    ),
+                    sql.SQL(", ").join([sql.SQL("(SELECT count(*) FROM {})").format(name) for name in names]),
+                )
+            )
+            counts: dict[str, int] = {}
+            for (target, _statement), count in zip(parts, cursor.fetchone() or ()):
+                counts[target] = counts.get(target, 0) + count
+            return counts
+
+    def _stage(self, plan: TablePlan) -> StagedTable:
+        if plan.target not in self._staged:
+            self._staged[plan.target] = StagedTable(
+                self._source, self._connection, plan, self._names.schema_name, self._source_id, len(self._staged)
+            )
+        return self._staged[plan.target]
+
+    # Rows that are gone
+
+    def _delete_group(self, group: t.Sequence[TablePlan]) -> None:
+        gone = {plan.target: (plan, self._really_gone(plan)) for plan in group}
+        if len(group) > 1 or _refers_to_itself(group[0]):
+            self._delete(gone)
+            return
+        ((target, (plan, keys)),) = gone.items()
+        for start in range(0, len(keys), self._batch):
+            self._delete({target: (plan, keys[start : start + self._batch])})
+
+    def _really_gone(self, plan: TablePlan) -> list[Gone]:
+        present = self._present.get(plan.target, set())
+        gone = self._gone.get(plan.target, {}).values()
+        return [one for one in gone if not one.identity or one.identity not in present]
+
+    def _delete(self, gone: t.Mapping[str, tuple[TablePlan, t.Sequence[Gone]]]) -> None:
+        if not any(keys for _plan, keys in gone.values()):
+            return
+        with self._step():
+            counts = _replay_deletes.delete(self._connection, self._names.schema_name, gone, self._referring)
+        for target, count in counts.items():
+            self._done.count(gone[target][0].source, deleted=count)
+
+    def _write_position(self, position: int) -> None:
+        with postgres_errors("Writing how far the log has been replayed"), self._connection.cursor() as cursor:
+            cursor.execute(
+                sql.SQL("UPDATE {} SET position = {}, updated_at = now() WHERE schema_name = {}").format(
+                    identifier(TENANT_TABLE), sql.Literal(position), sql.Literal(self._names.schema_name)
+                )
+            )
+
+
+def _groups(plan: Plan) -> list[list[TablePlan]]:
+    """Return the tables in load order, those of which no order satisfies the foreign keys together."""
+    groups = [[table] for table in plan.tables if table.target not in plan.cyclic]
+    cyclic = [table for table in plan.tables if table.target in plan.cyclic]
+    return [*groups, cyclic] if cyclic else groups
+
+
+def _refers_to_itself(plan: TablePlan) -> bool:
+    return any(reference.parent_target == plan.target for reference in plan.references)
+
+
+def _found_by_index(plan: TablePlan) -> bool:
+    return any(set(unique) <= set(plan.key) for unique in plan.uniques)
+
+
+def _fixed_columns(connection: Connection, schema_name: str) -> dict[str, set[str]]:
+    """Return the columns that no UPDATE may give a value to (GENERATED ALWAYS AS IDENTITY), by table."""
+    found: dict[str, set[str]] = {}
+    with postgres_errors(f"Reading the columns of {schema_name}"), connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL(
+                "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+                " JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE n.nspname = {} AND a.attidentity = 'a' AND a.attnum > 0 AND NOT a.attisdropped"
+            ).format(sql.Literal(schema_name))
+        )
+        for table, column in cursor.fetchall():
+            found.setdefault(table, set()).add(column)
+    return found
