@@ -15,11 +15,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from . import _fence_sqlite
 from ._changed_rows import ChangedRow, Identity, read_changed
 from ._errors import ReplayError
 from ._key_relation import show
 from ._own_table import OwnTable
-from ._passing import passing_sqlite
 from ._replay_forward import Replayed
 from ._return_writer import TableWriter
 from ._row_codec import parse_row, row_digest
@@ -90,7 +90,7 @@ def replay_back(
     if not tables:
         return done
     every = [table.source for table in plan.tables]
-    with passing_sqlite(target, names), without_triggers(target, every):
+    with _fence_sqlite.passing(target, names), without_triggers(target, every):
         works = [
             _replay_table(connection, target, table, names, source_id, pending.tables[table.source], done, say, read)
             for table in tables

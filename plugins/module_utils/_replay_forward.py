@@ -17,10 +17,9 @@ import contextlib
 import dataclasses
 import typing as t
 
-from . import _replay_deletes, _touched_quarantine
+from . import _fence_postgres, _replay_deletes, _touched_quarantine
 from ._errors import ReplayError
 from ._online_names import TENANT_TABLE
-from ._passing import passing_postgres
 from ._postgres_store import identifier, postgres_errors, roll_back
 from ._psycopg2 import psycopg2, sql
 from ._replay_failure import Staged, culprit, refuse_values, refuse_wrong
@@ -196,7 +195,7 @@ class _Pass:
     @contextlib.contextmanager
     def _written(self) -> t.Iterator[None]:
         self._staged = {}
-        with passing_postgres(self._connection, self._names):
+        with _fence_postgres.passing(self._connection, self._names):
             with postgres_errors("Preparing to write replayed rows"), self._connection.cursor() as cursor:
                 # Keys are found by their index, however few rows PostgreSQL takes a fresh temporary table to have.
                 cursor.execute("SET CONSTRAINTS ALL DEFERRED")

@@ -6,15 +6,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from _databases import Tenant
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
+    _capture_postgres,
+    _capture_sqlite,
     _change_log,
+    _fence_sqlite,
     _online_journal,
     _replay_back,
     _replay_forward,
+    _sqlite_store,
     _sqlite_writer,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._online_names import OnlineNames
@@ -32,65 +36,48 @@ class Online(Tenant):
         return OnlineNames(self.schema)
 
     def capture(self) -> None:
-        """Log the keys that change in SQLite from now on, by the plainest of triggers."""
-        with self.stores() as stores:
-            tables = {table.source: table.key for table in stores.plan.tables if table.key}
-        longest = max(map(len, tables.values()))
-        keys = ", ".join(f"k{place}" for place in range(1, longest + 1))
-        log, state = quote(self.names.log), quote(self.names.state)
-        columns = f"seq INTEGER PRIMARY KEY, changed_at TEXT NOT NULL, tbl TEXT NOT NULL, {keys}"
-        statements = [
-            f"CREATE TABLE IF NOT EXISTS {log} ({columns})",
-            f"CREATE TABLE IF NOT EXISTS {state} (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-            f"CREATE TABLE IF NOT EXISTS {quote(self.names.passing)} (pass INTEGER)",
-        ]
-        for table, key in tables.items():
-            for event, rows in (("INSERT", ["NEW"]), ("UPDATE", ["OLD", "NEW"]), ("DELETE", ["OLD"])):
-                body = "".join(
-                    f" INSERT INTO {log} (changed_at, tbl, {', '.join(f'k{n}' for n in range(1, len(key) + 1))})"
-                    f" SELECT strftime('%Y-%m-%dT%H:%M:%fZ','now'), '{table}',"
-                    f" {', '.join(f'{row}.{quote(name)}' for name in key)}"
-                    f" WHERE NOT EXISTS (SELECT 1 FROM {quote(self.names.passing)});"
-                    for row in rows
-                )
-                name = quote(self.names.capture_trigger(table, event.lower()))
-                statements.append(f"CREATE TRIGGER {name} AFTER {event} ON {quote(table)} BEGIN{body} END")
-        self.sqlite(*statements)
+        """Log the keys that change in SQLite from now on."""
+        with contextlib.closing(self.writer()) as connection, self.stores() as stores:
+            connection.execute("BEGIN IMMEDIATE")
+            catalog = _sqlite_store.read_catalog(connection)
+            tables = [table.source for table in stores.plan.tables if table.key]
+            _capture_sqlite.install(connection, catalog, tables, self.names, self.source_id, self.column)
+            connection.execute("COMMIT")
 
     def capture_back(self) -> None:
         """Log the keys that change in PostgreSQL from now on."""
         with self.stores() as stores:
             _online_journal.install(stores.connection)
+            _capture_postgres.install(stores.connection, stores.plan, self.names)
             stores.connection.commit()
-            for plan in stores.plan.tables:
-                places = [plan.columns[place].target for place in plan.key_places]
-                bodies = {
-                    row: f"INSERT INTO sxops_cutover.change (schema_name, table_name, row_key) VALUES"
-                    f" ('{self.schema}', '{plan.target}', ARRAY["
-                    + ", ".join(f"{row}.{quote(name)}::text" for name in places)
-                    + "]);"
-                    for row in ("OLD", "NEW")
-                }
-                function = quote(f"log_{plan.target}")
-                self.postgres(
-                    f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SET timezone TO 'UTC' AS"
-                    f" $$ BEGIN IF EXISTS (SELECT FROM sxops_cutover.passing) THEN RETURN NULL; END IF;"
-                    f" IF TG_OP <> 'INSERT' THEN {bodies['OLD']} END IF;"
-                    f" IF TG_OP <> 'DELETE' THEN {bodies['NEW']} END IF; RETURN NULL; END $$;"
-                    f"CREATE OR REPLACE TRIGGER log AFTER INSERT OR UPDATE OR DELETE ON {quote(plan.target)}"
-                    f" FOR EACH ROW EXECUTE FUNCTION {function}()"
-                )
 
-    def begin(self) -> Online:
+    def fence(self, up: bool = True) -> None:
+        """Put up the fence in SQLite, or lift it."""
+        with contextlib.closing(self.writer()) as connection, self.stores() as stores:
+            connection.execute("BEGIN IMMEDIATE")
+            catalog = _sqlite_store.read_catalog(connection)
+            tables = [table.source for table in stores.plan.tables]
+            if up:
+                _fence_sqlite.put_up(connection, catalog, tables, self.names, self.source_id, self.column)
+            else:
+                _fence_sqlite.lift(connection, self.names)
+            connection.execute("COMMIT")
+
+    @property
+    def column(self) -> str | None:
+        return self.params["tenant_column"] or None
+
+    def begin(self, phase: str = _online_journal.PROVEN) -> Online:
         """Capture both ways, and load what is there."""
         self.capture()
         self.load()
         self.capture_back()
-        with self.stores() as stores:
-            _online_journal.write(
-                stores.connection,
-                _online_journal.Tenant(self.schema, self.source_id, "c", _online_journal.PROVEN, 0, "", 0),
-            )
+        with self.stores() as stores, contextlib.closing(self.writer()) as connection:
+            ((capture_id,),) = connection.execute(
+                f"SELECT value FROM {quote(self.names.state)} WHERE name = 'capture_id'"
+            ).fetchall()
+            facts = (self.schema, self.source_id, capture_id.decode(), phase, 0, "", 0)
+            _online_journal.write(stores.connection, _online_journal.Tenant(*facts))
             stores.connection.commit()
         return self
 
@@ -155,7 +142,3 @@ def forward(online: Online, stores: Stores, **options: Any) -> Replayed:
 def both(online: Online) -> Iterator[Stores]:
     with open_stores(online.params) as stores:
         yield stores
-
-
-def whole_file(options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    return {"tenant_column": "", **(options or {})}
