@@ -29,6 +29,7 @@ __all__ = [
     "Index",
     "Table",
     "fold",
+    "names_as_text",
     "open_readonly",
     "quote",
     "read_catalog",
@@ -179,5 +180,16 @@ def read_catalog(connection: sqlite3.Connection) -> Catalog:
     Raises:
         SqliteError: The file is damaged or locked.
     """
-    with reading(connection, "reading what it declares"):
+    with reading(connection, "reading what it declares"), names_as_text(connection):
         return read_declarations(connection)
+
+
+@contextlib.contextmanager
+def names_as_text(connection: sqlite3.Connection) -> t.Iterator[None]:
+    """Let a connection that returns octets for text return text, for what SQLite itself keeps of its names."""
+    before = connection.text_factory
+    connection.text_factory = str
+    try:
+        yield
+    finally:
+        connection.text_factory = before
