@@ -48,12 +48,15 @@ class OnlineNames(t.NamedTuple):
         return f"{SQLITE_PREFIX}pass_{self.schema_name}"
 
     def capture_trigger(self, table: str, event: str) -> str:
-        """SQLite: a capture trigger; C(event) is for example V(insert) or V(before_insert)."""
-        return f"{SQLITE_PREFIX}capture_{self.schema_name}_{table}_{event}"
+        """SQLite: a capture trigger; C(event) is for example V(insert) or V(before_insert).
+
+        No schema name holds a dot, so V(sx_a) with a table V(b_c) and V(sx_a_b) with a table V(c) do not meet.
+        """
+        return f"{SQLITE_PREFIX}capture_{self.schema_name}.{table}.{event}"
 
     def fence_trigger(self, table: str, event: str) -> str:
         """SQLite: a fence trigger; C(event) is V(insert), V(update) or V(delete)."""
-        return f"{SQLITE_PREFIX}fence_{self.schema_name}_{table}_{event}"
+        return f"{SQLITE_PREFIX}fence_{self.schema_name}.{table}.{event}"
 
     @property
     def capture_function(self) -> str:

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, pg_cutover developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Which rows of a SQLite table a new row would push out: REPLACE deletes them without firing a delete trigger.
+
+A trigger before the change can still see them. For every unique index this makes the condition that picks the rows
+which hold the new row's place there, so that SQLite looks them up in that very index. In a trigger the values of the
+new row have their column's collation, but not its affinity.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._errors import SchemaRefused
+from ._sqlite_declaration import IndexDeclaration, index_declaration
+from ._sqlite_expression import Node, parse
+from ._sqlite_tokens import (
+    BLOB,
+    NAME,
+    QUOTED,
+    STRING,
+    WORD,
+    Token,
+    fold,
+    free_row_name,
+    quote,
+    tokens_of,
+)
+from ._translated_types import affinity
+
+if t.TYPE_CHECKING:
+    from ._sqlite_catalog import Column, Index, Table
+
+# fmt: off
+_KEYWORDS = frozenset((
+    "AND", "AS", "BETWEEN", "CASE", "CAST", "COLLATE", "ELSE", "END", "ESCAPE", "FALSE", "FROM", "GLOB", "IN", "IS",
+    "ISNULL", "LIKE", "MATCH", "NOT", "NOTNULL", "NULL", "OR", "REGEXP", "THEN", "TRUE", "WHEN",
+))
+# fmt: on
+_NOW = ("CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP")
+_CLASSES = {"TEXT": "text", "INTEGER": "number", "REAL": "number", "NUMERIC": "number"}
+_COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
+
+
+def literal(text: str) -> str:
+    """Return the text as a literal of SQLite's."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def row_name(table: Table) -> str | None:
+    """Return a name of the rowid that no column hides; None where there is none, or no rowid."""
+    return None if table.without_rowid else free_row_name(table.column_names)
+
+
+def collisions(table: Table, tenant_column: str | None, *, strict: bool = True) -> list[str]:
+    """Return the conditions on a row of the table under which a new row C(NEW) would push it out.
+
+    Left out are those places that only rows of one profile and one key can compete for: whoever takes such a place is
+    logged under the very key of the row that loses it.
+
+    Args:
+        table: The table.
+        tenant_column: The column that tells the profiles apart, None when the whole file is one profile's.
+        strict: Whether to refuse an index of which it cannot be told, or to pass over it.
+
+    Raises:
+        SchemaRefused: It cannot be told for an index, which is named.
+    """
+    conditions = []
+    columns = {fold(column.name): column for column in table.columns}
+    for index in table.indexes:
+        if not index.unique or (index.origin == "pk" and _same_key(table, index, columns, tenant_column)):
+            continue
+        try:
+            conditions.append(_condition(index, columns))
+        except SchemaRefused as error:
+            if not strict:
+                continue
+            raise SchemaRefused(
+                f"unique index {index.name}", f"what a new row would push out of it cannot be told ({error.what})"
+            ) from None
+    rowid = row_name(table)
+    if table.without_rowid:
+        return conditions
+    if not any(index.origin == "pk" for index in table.indexes) and table.key:  # the key is the rowid itself
+        if tenant_column is not None and fold(tenant_column) != fold(table.key[0]):
+            conditions.append(f"{quote(table.key[0])} = NEW.{quote(table.key[0])}")
+    elif rowid:
+        conditions.append(f"{rowid} = NEW.{rowid}")
+    return conditions
+
+
+def holds_one_value(column: Column) -> bool:
+    """Return whether two values of the column that compare equal as octets are the same also by their type."""
+    return affinity(column.declared_type) in ("TEXT", "INTEGER")
+
+
+def _same_key(table: Table, index: Index, columns: t.Mapping[str, Column], tenant_column: str | None) -> bool:
+    names = [fold(name) for name in table.key]
+    return (
+        (tenant_column is None or fold(tenant_column) in names)
+        and all(collation == "BINARY" for collation in index.collations)
+        and all(holds_one_value(columns[name]) for name in names)
+    )
+
+
+def _condition(index: Index, columns: t.Mapping[str, Column]) -> str:
+    declared = index_declaration(index.sql) if index.sql else IndexDeclaration((), ())
+    parts = []
+    for place, (name, collation) in enumerate(zip(index.columns, index.collations)):
+        if name is not None:
+            held, new = quote(name), _new(columns[fold(name)])
+        else:
+            held, new = _expression(declared.terms[place], columns)
+        parts.append(f"{held} = {new} COLLATE {quote(collation)}")
+    if declared.condition:  # without it SQLite would not look into a partial index
+        parts.append(f"({_spelt(declared.condition)})")
+    return " AND ".join(parts)
+
+
+def _new(column: Column) -> str:
+    """Return the value that the new row will have: REPLACE puts the default in place of a NULL that may not be."""
+    name = f"NEW.{quote(column.name)}"
+    if not column.not_null or column.default is None:
+        return name
+    default = tokens_of(column.default)
+    if (
+        len(default) == 1
+        and default[0].kind in (WORD, QUOTED)
+        and not default[0].is_word("NULL", "TRUE", "FALSE", *_NOW)
+    ):
+        default = [Token(STRING, default[0].text)]
+    return f"coalesce({name}, ({_spelt(default)}))"
+
+
+def _expression(tokens: t.Sequence[Token], columns: t.Mapping[str, Column]) -> tuple[str, str]:
+    """Return the expression of an index over a row that is there, and over the new one."""
+    _refuse_affinity(parse(tokens), columns)
+    new = []
+    in_type = 0
+    for place, token in enumerate(tokens):
+        before = tokens[place - 1] if place else Token("", "")
+        called = place + 1 < len(tokens) and tokens[place + 1].is_operator("(")
+        if token.is_word("AS"):  # only CAST has it: what follows is a type
+            in_type = 1
+        elif in_type:
+            in_type += token.is_operator("(") - token.is_operator(")")
+        if in_type or not token.is_name or before.is_word("COLLATE"):
+            new.append(_spelt([token]))
+            continue
+        column = columns.get(fold(token.text))
+        keyword = token.kind == WORD and token.text.upper() in _KEYWORDS
+        if (keyword and column is None) or (called and token.kind == WORD and not keyword):
+            new.append(token.text)
+        elif column is None or keyword:
+            raise SchemaRefused(f"{token.text!r} was not understood")
+        else:
+            new.append(_new(column))
+    return f"({_spelt(tokens)})", f"({' '.join(new)})"
+
+
+def _refuse_affinity(node: Node, columns: t.Mapping[str, Column]) -> None:
+    """Refuse an expression in which the affinity of a column could decide a comparison."""
+    compares = node.kind in ("in", "between", "is") or (node.kind == "binary" and node.text in _COMPARISONS)
+    if compares:
+        operands = [_operand(part, columns) for part in node.parts]
+        wanted = {kind for kind, is_column in operands if is_column}
+        if (wanted and any(kind not in (*wanted, "null") for kind, _is_column in operands)) or len(wanted) > 1:
+            raise SchemaRefused("it compares values of different types")
+    for part in node.parts:
+        _refuse_affinity(part, columns)
+
+
+def _operand(node: Node, columns: t.Mapping[str, Column]) -> tuple[str, bool]:
+    """Return C(text), C(number), C(null) or C(other), and whether it is a column that has an affinity."""
+    while node.kind == "collate":
+        (node,) = node.parts
+    if node.kind in ("null", "number"):
+        return node.kind, False
+    column = columns.get(fold(node.text)) if node.kind in ("name", "quoted") else None
+    found = _CLASSES.get(affinity(column.declared_type)) if column else None
+    if found:
+        return found, True
+    return ("text" if node.kind == "string" else "other"), False
+
+
+def _spelt(tokens: t.Iterable[Token]) -> str:
+    return " ".join(_token(token) for token in tokens)
+
+
+def _token(token: Token) -> str:
+    if token.kind in (NAME, QUOTED):
+        return quote(token.text)
+    if token.kind == STRING:
+        return literal(token.text)
+    return f"x'{token.text}'" if token.kind == BLOB else token.text
