@@ -239,7 +239,7 @@ def _missing(
     names = [owner.names.log, owner.names.passing]
     found += [f"table {name} of this collection is missing" for name in names if not table_exists(connection, name)]
     for table in catalog.tables:
-        if table.name not in state.keys or table.name not in tables:
+        if table.name not in state.keys:
             continue
         with contextlib.suppress(SchemaRefused):  # which L(_changed) has told
             expected = statements.capture_triggers(table, owner)

@@ -87,7 +87,10 @@ def capture_triggers(table: Table, owner: Owner) -> dict[str, str]:
         "update": (
             "AFTER UPDATE",
             f"({old} OR {new})",
-            [f"{_log(table, owner, 'OLD')} WHERE {old}", f"{_log(table, owner, 'NEW')} WHERE {new} AND NOT ({same})"],
+            [
+                f"{_log(table, owner, 'OLD')} WHERE {old}",
+                f"{_log(table, owner, 'NEW')} WHERE {new} AND ({same}) IS NOT 1",
+            ],
         ),
         "delete": ("AFTER DELETE", old, [_log(table, owner, "OLD")]),
     }
