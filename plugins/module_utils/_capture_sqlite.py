@@ -17,25 +17,32 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import sqlite3
 import typing as t
-import uuid
 
 from . import _capture_statements as statements
-from ._capture_fingerprint import Fingerprint, differences, fingerprint
+from ._capture_fingerprint import differences, fingerprint
+from ._capture_state import (
+    State,
+    capture_triggers,
+    fence_triggers,
+    naming,
+    read_state,
+    table_exists,
+    write_state,
+    writes_understood,
+)
 from ._capture_statements import Owner
 from ._collisions import collisions
 from ._errors import CaptureError, SchemaRefused
-from ._sqlite_store import names_as_text, reading
 from ._sqlite_tokens import fold, quote
 
 if t.TYPE_CHECKING:
+    import sqlite3
+
     from ._online_names import OnlineNames
     from ._sqlite_catalog import Catalog, Table
 
 _OFFLINE = "Leave it out (exclude_tables), give it a primary key, or cut the profile over offline."
-_STATE = ("capture_id", "source_id", "schema_name", "installed_at", "tables", "fingerprint")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,9 +115,8 @@ def install(
         SqliteError: The file is locked or damaged.
     """
     _refuse_unsupported(unsupported(catalog, tables, tenant_column))
-    with reading(connection, "installing capture"), names_as_text(connection):
-        state = _read_state(connection, names)
-        _refuse_other(state, names, source_id)
+    with naming(connection, "installing capture"):
+        state = read_state(connection, names, source_id)
         if fence_triggers(connection, names):
             raise CaptureError(
                 f"Changes of profile {source_id!r} cannot be captured in SQLite",
@@ -125,17 +131,7 @@ def install(
         connection.execute(statements.log_table(names, max((len(table.key) for table in chosen), default=1)))
         connection.execute(statements.pass_table(names))
         connection.execute(statements.state_table(names))
-        values = {
-            "capture_id": str(uuid.uuid4()),
-            "source_id": source_id,
-            "schema_name": names.schema_name,
-            "tables": json.dumps({table.name: list(table.key) for table in chosen}),
-            "fingerprint": json.dumps({table.name: fingerprint(table) for table in chosen}),
-        }
-        connection.executemany(f"INSERT INTO {quote(names.state)} VALUES (?, ?)", list(values.items()))
-        connection.execute(
-            f"INSERT INTO {quote(names.state)} VALUES ('installed_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
-        )
+        write_state(connection, names, source_id, chosen)
         _create_triggers(connection, chosen, owner)
     return True
 
@@ -154,9 +150,8 @@ def resume(
         CaptureError: There is no log, or the tables are not as they were when it was made.
         SqliteError: The file is locked or damaged.
     """
-    with reading(connection, "resuming capture"), names_as_text(connection):
-        state = _read_state(connection, names)
-        _refuse_other(state, names, source_id)
+    with naming(connection, "resuming capture"):
+        state = read_state(connection, names, source_id)
         if not state:
             raise CaptureError(
                 f"Capture of profile {source_id!r} cannot be resumed", "the SQLite file holds no log of it"
@@ -177,7 +172,7 @@ def resume(
 
 def suspend(connection: sqlite3.Connection, names: OnlineNames) -> None:
     """Drop the capture triggers; log and state stay."""
-    with reading(connection, "suspending capture"), names_as_text(connection):
+    with naming(connection, "suspending capture"):
         for trigger in capture_triggers(connection, names):
             connection.execute(f"DROP TRIGGER {quote(trigger)}")
 
@@ -204,22 +199,20 @@ def look(
         CaptureError: Another profile's capture goes by these names.
         SqliteError: The file is locked or damaged.
     """
-    with reading(connection, "looking at capture"), names_as_text(connection):
-        state = _read_state(connection, names)
+    with naming(connection, "looking at capture"):
+        state = read_state(connection, names, source_id)
         if not state:
             return Capture(None, False, ("nothing is captured",), 0, {})
-        _refuse_other(state, names, source_id)
         missing = _missing(connection, catalog, tables, Owner(names, source_id, tenant_column), state)
         position = 0
         if table_exists(connection, names.log):
             (position,) = connection.execute(f"SELECT coalesce(max(seq), 0) FROM {quote(names.log)}").fetchone()
-        captured = {name: tuple(key) for name, key in json.loads(state["tables"]).items()}
-        return Capture(state["capture_id"], not missing, tuple(missing), position, captured)
+        return Capture(state.capture_id, not missing, tuple(missing), position, state.keys)
 
 
 def remove(connection: sqlite3.Connection, names: OnlineNames) -> bool:
     """Drop all of the capture, and return whether there was any. Under a fence what lets our writes pass it stays."""
-    with reading(connection, "removing capture"), names_as_text(connection):
+    with naming(connection, "removing capture"):
         triggers = capture_triggers(connection, names)
         tables = [name for name in (names.log, names.state) if table_exists(connection, name)]
         if table_exists(connection, names.passing) and not fence_triggers(connection, names):
@@ -231,74 +224,37 @@ def remove(connection: sqlite3.Connection, names: OnlineNames) -> bool:
     return bool(triggers or tables)
 
 
-def capture_triggers(connection: sqlite3.Connection, names: OnlineNames) -> dict[str, str]:
-    """Return the capture triggers that the file holds for the profile: their statements by name."""
-    return _triggers(connection, names.capture_trigger("", ""))
-
-
-def fence_triggers(connection: sqlite3.Connection, names: OnlineNames) -> dict[str, str]:
-    """Return the fence triggers that the file holds for the profile: their statements by name."""
-    return _triggers(connection, names.fence_trigger("", ""))
-
-
-def _triggers(connection: sqlite3.Connection, beginning: str) -> dict[str, str]:
-    start = beginning[:-1]  # without the dot before the event
-    rows = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, ?) = ?", (len(start), start)
-    )
-    return dict(rows.fetchall())
-
-
 def _create_triggers(connection: sqlite3.Connection, tables: t.Iterable[Table], owner: Owner) -> None:
     for table in tables:
-        before = _fault(connection, table)
-        for statement in statements.capture_triggers(table, owner).values():
-            connection.execute(statement)
-        after = _fault(connection, table)
-        if after and after != before:
-            raise CaptureError(
-                f"Changes of table {table.name} cannot be captured",
-                f"with the triggers in place SQLite no longer understands a write to it ({after})",
-                _OFFLINE,
-            )
-
-
-def _fault(connection: sqlite3.Connection, table: Table) -> str | None:
-    """Return why a statement that changes the table cannot be compiled, its triggers included; None when it can."""
-    name = quote(table.name)
-    key = quote(table.key[0])
-    for statement in (f"INSERT INTO {name} DEFAULT VALUES", f"UPDATE {name} SET {key} = {key}", f"DELETE FROM {name}"):
-        try:
-            connection.execute(f"EXPLAIN {statement}").fetchall()
-        except sqlite3.OperationalError as error:
-            return str(error)
-    return None
+        with writes_understood(connection, table):
+            for statement in statements.capture_triggers(table, owner).values():
+                connection.execute(statement)
 
 
 def _missing(
-    connection: sqlite3.Connection, catalog: Catalog, tables: t.Sequence[str], owner: Owner, state: t.Mapping[str, str]
+    connection: sqlite3.Connection, catalog: Catalog, tables: t.Sequence[str], owner: Owner, state: State
 ) -> list[str]:
     found = _changed(catalog, tables, owner, state)
     there = capture_triggers(connection, owner.names)
     names = [owner.names.log, owner.names.passing]
     found += [f"table {name} of this collection is missing" for name in names if not table_exists(connection, name)]
-    captured = json.loads(state["tables"])
     for table in catalog.tables:
-        if table.name not in captured or table.name not in tables:
+        if table.name not in state.keys:
             continue
         with contextlib.suppress(SchemaRefused):  # which L(_changed) has told
             expected = statements.capture_triggers(table, owner)
             found += [
-                f"trigger {name} of table {table.name} " + ("was changed" if name in there else "is missing")
+                f"trigger {name} of table {table.name} {'is missing' if standing is None else 'was changed'}"
                 for name, statement in expected.items()
-                if there.get(name) != statement
+                for standing in [there.pop(name, None)]
+                if standing != statement
             ]
-    return found
+    return [*found, *(f"trigger {name} is none that was installed" for name in there)]
 
 
-def _changed(catalog: Catalog, tables: t.Sequence[str], owner: Owner, state: t.Mapping[str, str]) -> list[str]:
+def _changed(catalog: Catalog, tables: t.Sequence[str], owner: Owner, state: State) -> list[str]:
     """Return what is different from when capture was installed, the triggers left aside."""
-    before: dict[str, Fingerprint] = json.loads(state["fingerprint"])
+    before = state.fingerprints
     found = []
     declared = {table.name: table for table in catalog.tables}
     cannot = unsupported(catalog, tables, owner.tenant_column)
@@ -315,31 +271,6 @@ def _changed(catalog: Catalog, tables: t.Sequence[str], owner: Owner, state: t.M
         elif name not in tables:
             found.append(f"table {name} is captured, but is none of the profile's")
     return found
-
-
-def table_exists(connection: sqlite3.Connection, table: str) -> bool:
-    """Return whether the file has a table of exactly this name."""
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone() is not None
-
-
-def _read_state(connection: sqlite3.Connection, names: OnlineNames) -> dict[str, str]:
-    """Return the state, empty where there is none or it is not whole."""
-    # In any case of letters: schemas that differ in nothing else would share the table.
-    there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
-    if not connection.execute(there, (names.state,)).fetchone():
-        return {}
-    state = dict(connection.execute(f"SELECT name, value FROM {quote(names.state)}").fetchall())
-    return state if set(_STATE) <= set(state) else {}
-
-
-def _refuse_other(state: t.Mapping[str, str], names: OnlineNames, source_id: str) -> None:
-    if state and (state["source_id"], state["schema_name"]) != (source_id, names.schema_name):
-        raise CaptureError(
-            f"Capture of profile {source_id!r} is not its own",
-            f"in this file {names.log} belongs to source_id {state['source_id']!r} (schema {state['schema_name']})",
-            "Give one of the two profiles a schema_name of its own.",
-        )
 
 
 def _refuse_unsupported(found: t.Mapping[str, str]) -> None:

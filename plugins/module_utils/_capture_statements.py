@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing as t
 
 from ._collisions import collisions, holds_one_value, literal, row_name
+from ._errors import SchemaRefused
 from ._sqlite_tokens import fold, quote
 
 if t.TYPE_CHECKING:
@@ -35,11 +36,17 @@ class Owner(t.NamedTuple):
         """Return the condition under which a row, such as C(NEW), is the profile's.
 
         An id of another type or with a collation of its own is compared as the census compares it.
+
+        Raises:
+            SchemaRefused: The table has no such column.
         """
         if self.tenant_column is None:
             return "1"
-        column = next(name for name in table.column_names if fold(name) == fold(self.tenant_column))
-        return f"CAST({row}.{quote(column)} AS TEXT) = {literal(self.source_id)} COLLATE BINARY"
+        if fold(self.tenant_column) not in [fold(name) for name in table.column_names]:
+            raise SchemaRefused(
+                f"Table {table.name}", f"it has no column {self.tenant_column} to tell the profiles apart"
+            )
+        return f"CAST({row}.{quote(self.tenant_column)} AS TEXT) = {literal(self.source_id)} COLLATE BINARY"
 
     @property
     def not_ours(self) -> str:
@@ -80,7 +87,10 @@ def capture_triggers(table: Table, owner: Owner) -> dict[str, str]:
         "update": (
             "AFTER UPDATE",
             f"({old} OR {new})",
-            [f"{_log(table, owner, 'OLD')} WHERE {old}", f"{_log(table, owner, 'NEW')} WHERE {new} AND NOT ({same})"],
+            [
+                f"{_log(table, owner, 'OLD')} WHERE {old}",
+                f"{_log(table, owner, 'NEW')} WHERE {new} AND ({same}) IS NOT 1",
+            ],
         ),
         "delete": ("AFTER DELETE", old, [_log(table, owner, "OLD")]),
     }

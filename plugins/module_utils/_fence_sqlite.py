@@ -20,10 +20,9 @@ import contextlib
 import typing as t
 
 from . import _capture_statements as statements
-from ._capture_sqlite import fence_triggers, table_exists
+from ._capture_state import fence_triggers, naming, table_exists, writes_understood
 from ._capture_statements import Owner
 from ._errors import CaptureError
-from ._sqlite_store import names_as_text, reading
 from ._sqlite_tokens import quote
 
 if t.TYPE_CHECKING:
@@ -54,17 +53,20 @@ def put_up(
         tenant_column: The column that tells the profiles apart, None when the whole file is one profile's.
 
     Raises:
+        SchemaRefused: A table lacks the column that tells the profiles apart.
+        CaptureError: A table can have no such triggers.
         SqliteError: The file is locked or damaged.
     """
     chosen = set(tables)
-    with reading(connection, "putting up the fence"), names_as_text(connection):
+    with naming(connection, "putting up the fence"):
         _drop(connection, names)
         if not table_exists(connection, names.passing):
             connection.execute(statements.pass_table(names))
         for table in catalog.tables:
             if table.name in chosen:
-                for statement in statements.fence_triggers(table, Owner(names, source_id, tenant_column)).values():
-                    connection.execute(statement)
+                with writes_understood(connection, table):
+                    for statement in statements.fence_triggers(table, Owner(names, source_id, tenant_column)).values():
+                        connection.execute(statement)
 
 
 def lift(connection: sqlite3.Connection, names: OnlineNames) -> bool:
@@ -73,7 +75,7 @@ def lift(connection: sqlite3.Connection, names: OnlineNames) -> bool:
     Raises:
         SqliteError: The file is locked or damaged.
     """
-    with reading(connection, "lifting the fence"), names_as_text(connection):
+    with naming(connection, "lifting the fence"):
         found = _drop(connection, names)
         if not table_exists(connection, names.state) and table_exists(connection, names.passing):
             connection.execute(f"DROP TABLE {quote(names.passing)}")
@@ -91,7 +93,7 @@ def state(connection: sqlite3.Connection, catalog: Catalog, tables: t.Iterable[s
         SqliteError: The file is locked or damaged.
     """
     chosen = set(tables)
-    with reading(connection, "looking at the fence"), names_as_text(connection):
+    with naming(connection, "looking at the fence"):
         rows = connection.execute("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         there = {(name, table) for name, table, sql in rows if "RAISE(ROLLBACK, " in sql}
         if not fence_triggers(connection, names):
@@ -123,7 +125,7 @@ def passing(connection: sqlite3.Connection, names: OnlineNames) -> t.Iterator[No
     if not table_exists(connection, names.passing):
         yield
         return
-    with reading(connection, "letting our own writes pass"):
+    with naming(connection, "letting our own writes pass"):
         connection.execute(f"INSERT INTO {quote(names.passing)} VALUES (1)")
     try:
         yield
@@ -132,7 +134,7 @@ def passing(connection: sqlite3.Connection, names: OnlineNames) -> t.Iterator[No
             connection.execute(f"DELETE FROM {quote(names.passing)}")
         raise
     _refuse_outside(connection, names)
-    with reading(connection, "letting our own writes pass"):
+    with naming(connection, "letting our own writes pass"):
         connection.execute(f"DELETE FROM {quote(names.passing)}")
 
 
