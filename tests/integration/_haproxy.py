@@ -58,6 +58,7 @@ class Named(http.server.BaseHTTPRequestHandler):
     """Answers every request with the name of its server."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         body = str(self.server.name).encode()  # type: ignore[attr-defined]

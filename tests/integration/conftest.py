@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 # Test modules are imported without their folder on the path.
-for folder in (Path(__file__).resolve().parent, Path(__file__).resolve().parents[2] / "demo"):
+for folder in (*Path(__file__).resolve().parents[:2], Path(__file__).resolve().parents[2] / "demo"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
