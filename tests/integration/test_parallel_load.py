@@ -124,6 +124,9 @@ def test_the_planner_knows_the_new_rows(big: Tenant) -> None:
     big.load()
     ((estimate,),) = big.postgres(f"SELECT reltuples FROM pg_class WHERE oid = '{big.schema}.posts'::regclass")
     assert estimate == ROWS
+    # Of what only an index computes, too.
+    looked_at = "SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = current_schema ORDER BY 1"
+    assert big.postgres(looked_at) == [("Lower Title",), ("authors",), ("posts",)]
 
 
 @contextlib.contextmanager
@@ -139,11 +142,12 @@ def stopped_before(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
             yield
 
 
+@pytest.mark.parametrize("function", ["build", "put_back"])
 def test_what_a_killed_load_took_away_fails_parity_and_comes_back_with_the_next(
-    big: Tenant, monkeypatch: pytest.MonkeyPatch
+    big: Tenant, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     before = described(big)
-    with stopped_before("put_back", monkeypatch):
+    with stopped_before(function, monkeypatch):
         big.load()
     assert described(big) != before
     (check,) = (check for check in big.parity().checks if check.name == "indexes and constraints back in place")
@@ -156,6 +160,29 @@ def test_what_a_killed_load_took_away_fails_parity_and_comes_back_with_the_next(
     assert described(big) == before
     assert big.parity().verdict == PASSED
     assert not big.load()["changed"]
+
+
+def test_what_was_built_before_a_load_was_killed_is_not_built_again(
+    big: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = described(big)
+    build = _parked_objects.build
+
+    def build_some(params: dict[str, Any], one: _parked_objects.Parked) -> None:
+        if one.kind == _parked_objects.INDEX:
+            raise KeyboardInterrupt
+        build(params, one)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(_parked_objects, "build", build_some)
+        big.load()
+    with monkeypatch.context() as patched:
+        built: list[str] = []
+        patched.setattr(_parked_objects, "build", lambda params, one: (built.append(one.name), build(params, one)))
+        big.load()
+    assert sorted(built) == ["Lower Title", "thumbs", "views_down"]
+    assert described(big) == before
+    assert big.parity().verdict == PASSED
 
 
 def test_an_index_that_the_application_made_again_meanwhile_is_not_made_twice(
