@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 from . import _parked_objects
 from ._postgres_store import connect, postgres_errors
@@ -35,9 +35,11 @@ def finish(load: Load, tables: t.Sequence[str]) -> None:
     connection, schema_name = load.stores.connection, load.schema_name
     away = _parked_objects.read(connection, schema_name)
     indexes = _parked_objects.missing_indexes(connection, schema_name, away)
-    load.progress.begin("index", schema_name, len(tables) + len(indexes) + len(away))
-    _build(load, tables, indexes)
-    _look_at_expressions(connection, schema_name, tables)
+    load.progress.begin("index", schema_name, len(indexes) + len(away))
+    # Those that a killed load had written are looked at as well.
+    written = list(dict.fromkeys([*tables, *(one.table for one in indexes)]))
+    _build(load, written, indexes)
+    _look_at_expressions(connection, schema_name, written)
     for one in away:
         _parked_objects.put_back(connection, schema_name, one)
         load.progress.advance(1)
@@ -45,22 +47,21 @@ def finish(load: Load, tables: t.Sequence[str]) -> None:
 
 
 def _build(load: Load, tables: t.Sequence[str], indexes: t.Sequence[Parked]) -> None:
-    # A table is vacuumed before its indexes are built, as both at the same time are not to be had: so those of one
+    # A table is vacuumed before its indexes are built, as PostgreSQL does not do both at the same time: so those of one
     # table keep the cores busy while another one is still looked at.
     # Twice as many at a time as there are processes: what is left of the last one should keep no core idle.
     with ThreadPoolExecutor(2 * len(load.workers)) as sessions:
-
-        def build(some: t.Iterable[Parked]) -> dict[Future[None], str]:
-            return {sessions.submit(_parked_objects.build, load.params, one): "" for one in some}
-
-        running = {sessions.submit(_vacuum, load.params, load.schema_name, table): table for table in tables}
-        running.update(build(one for one in indexes if one.table not in tables))
+        vacuums = {sessions.submit(_vacuum, load.params, load.schema_name, table): table for table in tables}
+        running = set(vacuums)
         while running:
-            for ended in wait(running, return_when=FIRST_COMPLETED).done:
-                table = running.pop(ended)
-                ended.result()
-                load.progress.advance(1)
-                running.update(build(one for one in indexes if one.table == table))
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for one in ended:
+                one.result()
+                if one not in vacuums:
+                    load.progress.advance(1)
+                    continue
+                ready = [index for index in indexes if index.table == vacuums[one]]
+                running |= {sessions.submit(_parked_objects.build, load.params, index) for index in ready}
 
 
 def _vacuum(params: t.Mapping[str, t.Any], schema_name: str, table: str) -> None:

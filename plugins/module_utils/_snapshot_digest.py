@@ -62,7 +62,8 @@ def hashing(path: str, expected: str | None) -> t.Iterator[t.Callable[[], str]]:
     def digest() -> str:
         nonlocal asked
         asked = True
-        return str(process.answers()[0])
+        (found,) = process.answers()
+        return str(found)
 
     try:
         yield digest

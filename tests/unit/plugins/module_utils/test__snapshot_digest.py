@@ -35,7 +35,10 @@ def test_another_file_than_the_verified_one_is_refused_before_any_other_failure(
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SqliteError, match="missing.db cannot be read"), hashing(str(tmp_path / "missing.db"), "") as it:
+    with (
+        pytest.raises(SqliteError, match=r"missing\.db cannot be read"),
+        hashing(str(tmp_path / "missing.db"), "") as it,
+    ):
         it()
 
 
