@@ -62,8 +62,10 @@ def hashing(path: str, expected: str | None) -> t.Iterator[t.Callable[[], str]]:
     def digest() -> str:
         nonlocal asked
         asked = True
-        (found,) = process.answers()
-        return str(found)
+        try:
+            return str(process.answers()[0])
+        finally:
+            process.close(patience=0)
 
     try:
         yield digest
