@@ -14,11 +14,10 @@ import time
 import typing as t
 
 from . import _key_ranges, _load_end, _load_journal, _parked_objects, _quarantine
-from ._errors import BackupError, PostgresError, SchemaRefused, SqliteError
+from ._errors import PostgresError, SchemaRefused, SqliteError
 from ._load_decision import KEEP, REPLACE, clear
 from ._load_journal import Held, Loaded
 from ._load_worker import LoadWorker, Prepared
-from ._manifest import sha256_of
 from ._postgres_store import postgres_errors, roll_back
 from ._psycopg2 import sql
 from ._snapshot_reader import read_at_one_instant
@@ -76,26 +75,6 @@ def make_workers(count: int) -> Workers:
     return Workers(count, LoadWorker)
 
 
-def check_digest(path: str, expected: str | None) -> str:
-    """Return the SHA-256 of the file that is about to be loaded; no store may be open yet.
-
-    Raises:
-        BackupError: The file is not the snapshot it is said to be.
-        SqliteError: It cannot be read.
-    """
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise SqliteError(f"SQLite file {path} cannot be read", error.strerror or str(error)) from error
-    if expected and found != expected:
-        raise BackupError(
-            f"Snapshot {path} is not the one that was verified",
-            f"its SHA-256 is {found}, its manifest says {expected}",
-            "Nothing was loaded. Take a new snapshot and run the same command again.",
-        )
-    return found
-
-
 def open_workers(workers: Workers, stores: Stores, params: t.Mapping[str, t.Any]) -> None:
     """Let every process open the stores and see the same instant of the SQLite file as C(stores) does from now on.
 
@@ -125,6 +104,7 @@ def load_tables(load: Load, actions: t.Mapping[str, str], taken: t.Mapping[str, 
         CutoverError: A table could not be loaded. It is as it was; those before it are complete.
     """
     plans = load.stores.plan.tables
+    _load_journal.make_sure(load.stores.connection)
     if REPLACE in actions.values():
         clear(load.stores.connection, plans, load.schema_name)
     todo = [plan for plan in plans if actions[plan.target] != KEEP]

@@ -37,9 +37,8 @@ def hidden_rows(connection: sqlite3.Connection, plan: TablePlan, source_id: str)
     if plan.tenant_column is None:
         return []
     name = quote(plan.tenant_column)
-    spelt = f"CAST({name} AS TEXT) = ? COLLATE BINARY"
-    unclear = f"(({spelt} AND {name} IS NOT ?) OR ({name} = ? AND NOT {spelt}))"
-    values = (source_id,) * 4
+    unclear = f"(({name} = ?) IS NOT (CAST({name} AS TEXT) = ? COLLATE BINARY))"
+    values = (source_id,) * 2
     (rows,) = connection.execute(f"SELECT count(*) FROM {quote(plan.source)} WHERE {unclear}", values).fetchone()
     if not rows:
         return []

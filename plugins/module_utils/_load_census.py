@@ -13,7 +13,7 @@ import operator
 import typing as t
 
 from . import _glance, _key_ranges
-from ._census import Census, refuse, take_census
+from ._census import Census, refuse
 
 if t.TYPE_CHECKING:
     from ._progress import Progress
@@ -28,14 +28,16 @@ def take_all(stores: Stores, workers: Workers, progress: Progress) -> dict[str, 
         DataRefused: Some rows cannot travel; every one of them is named by table, column and key.
         CutoverError: The file cannot be read.
     """
-    taken = {}
+    jobs = []
     for plan in stores.plan.tables:
         rows = _key_ranges.count(stores.source, plan, stores.profile.source_id)
         progress.begin("census", plan.source, rows)
         ranges = _key_ranges.cut(stores.source, plan, stores.profile.source_id, rows, len(workers))
         glances = workers.spread("glance", [(plan, some) for some in ranges], progress.advance)
         seen = functools.reduce(operator.or_, glances, _glance.NOTHING)
-        taken[plan.source] = take_census(stores.source, plan, stores.profile.source_id, seen)
+        jobs.append((plan, stores.profile.source_id, seen))
         progress.end()
+    tables = [plan.source for plan, _source_id, _seen in jobs]
+    taken = dict(zip(tables, workers.spread("census", jobs, progress.advance)))
     refuse([finding for census in taken.values() for finding in census.findings])
     return taken

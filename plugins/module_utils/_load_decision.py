@@ -29,16 +29,12 @@ REPLACE = "replace"
 
 
 def begin(connection: Connection, source_id: str) -> None:
-    """Take the profile's lock, before anything is decided, and make sure that there is a journal to write into.
+    """Take the profile's lock, before anything is decided.
 
     Raises:
         LockHeld: Another session works on this profile.
-        PostgresError: The journal cannot be created.
     """
     try_profile_lock(connection, source_id)
-    if not _load_journal.is_installed(connection):
-        _load_journal.install(connection)
-    connection.commit()
 
 
 def decide(

@@ -84,6 +84,17 @@ def install(connection: Connection) -> None:
             cursor.execute(create)
 
 
+def make_sure(connection: Connection) -> None:
+    """Make sure that there is a journal to write into; committed here.
+
+    Raises:
+        PostgresError: It cannot be created.
+    """
+    if not is_installed(connection):
+        install(connection)
+    connection.commit()
+
+
 def read(connection: Connection, schema_name: str) -> dict[str, Loaded]:
     """Return what was loaded into a schema, by table; empty where nothing ever was."""
     if not is_installed(connection):

@@ -121,20 +121,6 @@ class LoadWorker(SnapshotReader):
             roll_back(self._connection)
         self._rows, self._copying = 0, False
 
-    def vacuum(self, schema_name: str, table: str) -> None:
-        """Let PostgreSQL look at a table: how its values are spread, and which of its pages hold only visible rows.
-
-        Raises:
-            PostgresError: PostgreSQL refused it.
-        """
-        connection = self.connection
-        connection.autocommit = True  # VACUUM works in no transaction
-        try:
-            with postgres_errors(f"Analyzing table {schema_name}.{table}"), connection.cursor() as cursor:
-                cursor.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(schema_name, table)))
-        finally:
-            connection.autocommit = False
-
     def peak_memory_bytes(self) -> int:
         """Return how much memory this process has had resident at most, in octets."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KILOBYTES

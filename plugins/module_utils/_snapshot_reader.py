@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _row_digest, _sqlite_store, _value_kinds
+from ._census import take_census
 from ._errors import SqliteError
 from ._glance import glance
 from ._sqlite_store import open_readonly, reading
@@ -18,6 +19,7 @@ from ._sqlite_store import open_readonly, reading
 if t.TYPE_CHECKING:
     import sqlite3
 
+    from ._census import Census
     from ._glance import Glance
     from ._planned_table import TablePlan
     from ._range import Range
@@ -59,6 +61,14 @@ class SnapshotReader:
         seen = glance(self.source, plan, rows)
         self._say(seen.rows)
         return seen
+
+    def census(self, plan: TablePlan, source_id: str, seen: Glance) -> Census:
+        """Return the census of a table, of which all rows were glanced at.
+
+        Raises:
+            SqliteError: The file cannot be read.
+        """
+        return take_census(self.source, plan, source_id, seen)
 
     def digest(self, plan: TablePlan, rows: Range) -> Bucket:
         """Return the digest of a range.

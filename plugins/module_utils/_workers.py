@@ -51,9 +51,10 @@ class Workers:
     Args:
         count: How many.
         make: Called in each process with a function that says something to L(spread)'s C(heard) while a task runs.
+        name: What they are called in messages, with a number.
     """
 
-    def __init__(self, count: int, make: t.Callable[[Say], t.Any]) -> None:
+    def __init__(self, count: int, make: t.Callable[[Say], t.Any], name: str = "worker") -> None:
         context = multiprocessing.get_context("fork")
         self._pipes: list[Pipe] = []
         self._processes: list[BaseProcess] = []
@@ -61,7 +62,7 @@ class Workers:
             ours, theirs = context.Pipe()
             # A copy of another worker's pipe would keep that one alive after this process.
             inherited = [*self._pipes, ours]
-            process = context.Process(target=_serve, args=(theirs, make, inherited), name=f"worker-{number + 1}")
+            process = context.Process(target=_serve, args=(theirs, make, inherited), name=f"{name}-{number + 1}")
             process.daemon = True
             process.start()
             theirs.close()
@@ -77,12 +78,16 @@ class Workers:
     def __len__(self) -> int:
         return len(self._pipes)
 
-    def close(self) -> None:
-        """End all processes; what they had not committed is rolled back with their sessions. Again, nothing happens."""
+    def close(self, patience: float = _SECONDS_TO_END) -> None:
+        """End all processes; what they had not committed is rolled back with their sessions. Again, nothing happens.
+
+        Args:
+            patience: For how many seconds each may go on with what it does, before it is killed.
+        """
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:
-            process.join(_SECONDS_TO_END)
+            process.join(patience)
             if process.is_alive():
                 process.kill()
                 process.join()
@@ -93,8 +98,20 @@ class Workers:
         Raises:
             CutoverError: The first failure, once all have ended the task.
         """
+        self.begin(task, *arguments)
+        return self.answers()
+
+    def begin(self, task: str, *arguments: t.Any) -> None:
+        """Let every worker begin a task; L(answers) has to be called before the next one."""
         for pipe in self._pipes:
             self._send(pipe, (task, arguments))
+
+    def answers(self) -> list[t.Any]:
+        """Return what all answer to the task that was begun, in their order.
+
+        Raises:
+            CutoverError: The first failure, once all have ended the task.
+        """
         answers = []
         for pipe in self._pipes:
             kind, content = self._receive(pipe)

@@ -242,6 +242,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _quarantine,
     _schema_promises,
     _shared_rows,
+    _snapshot_digest,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
@@ -273,10 +274,10 @@ def load(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
-    # Before SQLite opens the file: reading it as a plain file afterwards would drop SQLite's locks on it.
-    digest = "" if module.check_mode else _bulk_load.check_digest(params["sqlite_path"], params["snapshot_sha256"])
     with contextlib.ExitStack() as stack:
         # Before any store is open: neither SQLite nor PostgreSQL may be carried into another process.
+        if not module.check_mode:
+            digest = stack.enter_context(_snapshot_digest.hashing(params["sqlite_path"], params["snapshot_sha256"]))
         workers = stack.enter_context(_bulk_load.make_workers(params["workers"] or available_cores()))
         stores = stack.enter_context(open_stores(params, plan_only=module.check_mode))
         stack.callback(workers.close)  # first: the last one to leave a SQLite file tidies up behind all
@@ -286,6 +287,7 @@ def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
             _load_decision.begin(stores.connection, stores.profile.source_id)
         _bulk_load.open_workers(workers, stores, params)
         taken = _load_census.take_all(stores, workers, progress)
+        sha256 = "" if module.check_mode else digest()
         if stores.planned_only:
             actions = dict.fromkeys((plan.target for plan in stores.plan.tables), _load_decision.LOAD)
         else:
@@ -301,8 +303,8 @@ def _load(module: AnsibleModule, params: dict[str, t.Any]) -> dict[str, t.Any]:
         shared = [] if stores.planned_only else _read_shared(stores, params["shared_tables"])
         result = _describe(stores, {name: census.rows for name, census in taken.items()}, actions, shared)
         if not module.check_mode:
-            result["snapshot_sha256"] = digest
-            _apply(_bulk_load.Load(stores, workers, params, digest, progress), taken, actions, shared, result)
+            result["snapshot_sha256"] = sha256
+            _apply(_bulk_load.Load(stores, workers, params, sha256, progress), taken, actions, shared, result)
     return result
 
 

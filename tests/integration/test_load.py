@@ -209,9 +209,15 @@ def test_a_row_written_while_a_table_is_being_loaded_is_never_taken_for_ours(vid
 
 def test_another_snapshot_than_the_verified_one_is_not_loaded(videos: Tenant) -> None:
     other = Tenant(videos.database, videos.sqlite_path, "a", {**videos.options, "snapshot_sha256": "0" * 64})
+    videos.database.run("DROP SCHEMA sxops_cutover CASCADE")
     with pytest.raises(BackupError, match="is not the one that was verified"):
         other.load()
     assert counts(videos) == NOTHING
+    assert not videos.database.run("SELECT 1 FROM pg_namespace WHERE nspname = 'sxops_cutover'"), "nothing was written"
+    # Another file explains what is wrong in it.
+    videos.sqlite("UPDATE videos SET title = x'00'")
+    with pytest.raises(BackupError, match="is not the one that was verified"):
+        other.load()
 
 
 def test_a_snapshot_that_is_damaged_inside_is_sqlites_fault_and_not_postgresqls(tenant: Tenant) -> None:

@@ -68,6 +68,7 @@ SELECT c.relname, x.relname, pg_get_indexdef(i.indexrelid), obj_description(x.oi
   FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
  WHERE c.relnamespace = '{schema}'::regnamespace ORDER BY 1, 2, 3
 """
+LOOKED_AT = "SELECT DISTINCT tablename FROM pg_stats WHERE schemaname = current_schema ORDER BY 1"
 
 
 def described(tenant: Tenant) -> list[tuple[Any, ...]]:
@@ -124,6 +125,8 @@ def test_the_planner_knows_the_new_rows(big: Tenant) -> None:
     big.load()
     ((estimate,),) = big.postgres(f"SELECT reltuples FROM pg_class WHERE oid = '{big.schema}.posts'::regclass")
     assert estimate == ROWS
+    # Of what only an index computes, too.
+    assert big.postgres(LOOKED_AT) == [("Lower Title",), ("authors",), ("posts",)]
 
 
 @contextlib.contextmanager
@@ -139,11 +142,12 @@ def stopped_before(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
             yield
 
 
+@pytest.mark.parametrize("function", ["build", "put_back"])
 def test_what_a_killed_load_took_away_fails_parity_and_comes_back_with_the_next(
-    big: Tenant, monkeypatch: pytest.MonkeyPatch
+    big: Tenant, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     before = described(big)
-    with stopped_before("put_back", monkeypatch):
+    with stopped_before(function, monkeypatch):
         big.load()
     assert described(big) != before
     (check,) = (check for check in big.parity().checks if check.name == "indexes and constraints back in place")
@@ -154,8 +158,32 @@ def test_what_a_killed_load_took_away_fails_parity_and_comes_back_with_the_next(
     assert again["changed"]
     assert "unique title_once of posts" in again["put_back"]
     assert described(big) == before
+    assert ("posts",) in big.postgres(LOOKED_AT)
     assert big.parity().verdict == PASSED
     assert not big.load()["changed"]
+
+
+def test_what_was_built_before_a_load_was_killed_is_not_built_again(
+    big: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = described(big)
+    build = _parked_objects.build
+
+    def build_some(params: dict[str, Any], one: _parked_objects.Parked) -> None:
+        if one.kind == _parked_objects.INDEX:
+            raise KeyboardInterrupt
+        build(params, one)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(_parked_objects, "build", build_some)
+        big.load()
+    with monkeypatch.context() as patched:
+        built: list[str] = []
+        patched.setattr(_parked_objects, "build", lambda params, one: (built.append(one.name), build(params, one)))
+        big.load()
+    assert sorted(built) == ["Lower Title", "thumbs", "views_down"]
+    assert described(big) == before
+    assert big.parity().verdict == PASSED
 
 
 def test_an_index_that_the_application_made_again_meanwhile_is_not_made_twice(
