@@ -381,12 +381,12 @@ def test_triggers_that_sqlite_could_not_run_are_refused(file: CapturedFile) -> N
         outdated = _sqlite_store.read_catalog(connection)
         connection.execute("ALTER TABLE jobs RENAME COLUMN source_id TO tenant")
         before = file.schema()
-        connection.execute("BEGIN IMMEDIATE")
         for act in (_capture_sqlite.install, _fence_sqlite.put_up):
+            connection.execute("BEGIN IMMEDIATE")
             with pytest.raises(CaptureError, match="no such column: NEW.source_id") as found:
                 act(connection, outdated, ["jobs"], file.names, "a", "source_id")
+            connection.execute("ROLLBACK")
             assert "Table jobs can have no triggers" in str(found.value)
-        connection.execute("ROLLBACK")
     assert file.schema() == before
 
 
