@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sqlite3
 import typing as t
@@ -22,6 +23,7 @@ if t.TYPE_CHECKING:
     from ._online_names import OnlineNames
     from ._sqlite_catalog import Table
 
+_NEVER_SEEN = itertools.count()
 _VALUES = ("capture_id", "source_id", "schema_name", "installed_at", "tables", "fingerprint")
 
 
@@ -149,7 +151,8 @@ def _fault(connection: sqlite3.Connection, table: Table) -> str | None:
     changes = f"UPDATE {name} SET {column} = {column}"
     for statement in (f"INSERT INTO {name} DEFAULT VALUES", changes, f"DELETE FROM {name}"):
         try:
-            connection.execute(f"EXPLAIN {statement}").fetchall()
+            # Explaining compiles, once: Python keeps statements by their text, and SQLite does not look again.
+            connection.execute(f"EXPLAIN {statement} -- {next(_NEVER_SEEN)}").fetchall()
         except sqlite3.OperationalError as error:
             return str(error)
     return None

@@ -21,6 +21,7 @@ from ._sqlite_expression import Node, parse
 from ._sqlite_tokens import (
     BLOB,
     NAME,
+    OPERATOR,
     QUOTED,
     STRING,
     WORD,
@@ -110,6 +111,8 @@ def _same_key(table: Table, index: Index, columns: t.Mapping[str, Column], tenan
 
 def _condition(index: Index, columns: t.Mapping[str, Column]) -> str:
     declared = index_declaration(index.sql) if index.sql else IndexDeclaration((), ())
+    for tokens in (*declared.terms, declared.condition):
+        _refuse_spacing(tokens, index.sql or "")
     parts = []
     for place, (name, collation) in enumerate(zip(index.columns, index.collations)):
         if name is not None:
@@ -140,7 +143,7 @@ def _new(column: Column) -> str:
 def _expression(tokens: t.Sequence[Token], columns: t.Mapping[str, Column]) -> tuple[str, str]:
     """Return the expression of an index over a row that is there, and over the new one."""
     _refuse_affinity(parse(tokens), columns)
-    new = []
+    new: list[Token] = []
     in_type = 0
     for place, token in enumerate(tokens):
         before = tokens[place - 1] if place else Token("", "")
@@ -150,17 +153,17 @@ def _expression(tokens: t.Sequence[Token], columns: t.Mapping[str, Column]) -> t
         elif in_type:
             in_type += token.is_operator("(") - token.is_operator(")")
         if in_type or not token.is_name or before.is_word("COLLATE"):
-            new.append(_spelt([token]))
+            new.append(token)
             continue
         column = columns.get(fold(token.text))
         keyword = token.kind == WORD and token.text.upper() in _KEYWORDS
         if (keyword and column is None) or (called and token.kind == WORD and not keyword):
-            new.append(token.text)
+            new.append(token)
         elif column is None or keyword:
             raise SchemaRefused(f"{token.text!r} was not understood")
         else:
-            new.append(_new(column))
-    return f"({_spelt(tokens)})", f"({' '.join(new)})"
+            new.append(Token(OPERATOR, _new(column)))
+    return f"({_spelt(tokens)})", f"({_spelt(new)})"
 
 
 def _refuse_affinity(node: Node, columns: t.Mapping[str, Column]) -> None:
@@ -188,8 +191,27 @@ def _operand(node: Node, columns: t.Mapping[str, Column]) -> tuple[str, bool]:
     return ("text" if node.kind == "string" else "other"), False
 
 
+def _refuse_spacing(tokens: t.Sequence[Token], statement: str) -> None:
+    """Refuse a CAST whose type is spaced as it would not be here: SQLite compares it letter by letter.
+
+    It would not find the index for the expression then, and read through the table for every row that is written.
+    """
+    for start in [place + 1 for place, token in enumerate(tokens) if token.is_word("AS")]:
+        depth = 0
+        end = start
+        while end < len(tokens) and not (depth == 0 and tokens[end].is_operator(")")):
+            depth += tokens[end].is_operator("(") - tokens[end].is_operator(")")
+            end += 1
+        if _spelt(tokens[start:end]) not in statement:
+            raise SchemaRefused("the type of a CAST is written with unusual white space")
+
+
 def _spelt(tokens: t.Iterable[Token]) -> str:
-    return " ".join(_token(token) for token in tokens)
+    text = ""
+    for token in tokens:
+        tight = text.endswith("(") or token.is_operator("(", ")", ",") or not text
+        text += _token(token) if tight else f" {_token(token)}"
+    return text
 
 
 def _token(token: Token) -> str:

@@ -183,9 +183,11 @@ class _Parser:
             value = self.expression(_OR)
             if not self.tokens.took_word("AS"):
                 raise SchemaRefused("CAST without AS was not understood")
-            words = []
-            while not self.tokens.at_end and not self.tokens.took_operator(")"):
-                words.append(self.tokens.take().text)
+            words, depth = [], 0
+            while not self.tokens.at_end and (depth or not self.tokens.took_operator(")")):
+                following = self.tokens.take()
+                depth += following.is_operator("(") - following.is_operator(")")  # as in varchar(10)
+                words.append(following.text)
             return Node("cast", " ".join(words), (value,))
         if self.tokens.took_operator("("):
             arguments = self._arguments()

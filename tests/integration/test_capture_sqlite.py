@@ -376,6 +376,20 @@ def test_tables_that_cannot_be_captured_are_refused_by_name(file: CapturedFile) 
     assert file.schema() == before
 
 
+def test_triggers_that_sqlite_could_not_run_are_refused(file: CapturedFile) -> None:
+    with contextlib.closing(file.connect()) as connection:
+        outdated = _sqlite_store.read_catalog(connection)
+        connection.execute("ALTER TABLE jobs RENAME COLUMN source_id TO tenant")
+        before = file.schema()
+        for act in (_capture_sqlite.install, _fence_sqlite.put_up):
+            connection.execute("BEGIN IMMEDIATE")
+            with pytest.raises(CaptureError, match="no such column: (NEW|victim)[.]source_id") as found:
+                act(connection, outdated, ["jobs"], file.names, "a", "source_id")
+            connection.execute("ROLLBACK")
+            assert "Table jobs can have no triggers" in str(found.value)
+    assert file.schema() == before
+
+
 def test_a_file_in_use_is_not_waited_for_forever(file: CapturedFile) -> None:
     with contextlib.closing(file.connect()) as writer, contextlib.closing(file.connect(0.05)) as ours:
         writer.execute("BEGIN IMMEDIATE")
