@@ -21,6 +21,8 @@ global
     stats socket {socket} mode 600 level admin
 defaults
     mode http
+    # The application closes after an error and does not say so: a kept connection could be gone when it is used again.
+    option http-server-close
     timeout connect 2s
     timeout client 60s
     timeout server 60s

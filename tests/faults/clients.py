@@ -12,6 +12,7 @@ import contextlib
 import http.client
 import json
 import random
+import select
 import threading
 import time
 import urllib.parse
@@ -99,6 +100,7 @@ class Client:
         def ended(outcome: Outcome, reason: str) -> Event:
             return Event(key, value, sent, time.monotonic(), outcome, reason)
 
+        reused = self._connection is not None
         try:
             connection = self._connected()
         except OSError as error:
@@ -111,8 +113,11 @@ class Client:
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
+            if method == "GET" and reused:
+                # Closed by the other side in the moment in which it was used again; every HTTP client tries anew.
+                return self._send(key, method, path, body, value)
             return ended(Outcome.UNANSWERED, type(error).__name__)
-        if answer.will_close:
+        if answer.will_close or answer.status != 200:  # after an error the application closes, and does not say so
             self.close()
         if answer.status != 200:
             perhaps = answer.status in _PERHAPS_DONE
@@ -123,7 +128,7 @@ class Client:
 
     def _connected(self) -> http.client.HTTPConnection:
         address = self._base_url(self.profile)
-        if address != self._address:
+        if address != self._address or self._is_closed_by_the_other_side():
             self.close()
         if self._connection is None:
             self._address = address
@@ -131,6 +136,11 @@ class Client:
             self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
             self._connection.connect()
         return self._connection
+
+    def _is_closed_by_the_other_side(self) -> bool:
+        # Nothing is to be read between two requests but the end of the connection.
+        connection = self._connection
+        return connection is not None and bool(select.select([connection.sock], [], [], 0)[0])
 
 
 def _reason(status: int, text: bytes) -> str:
