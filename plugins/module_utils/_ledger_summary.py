@@ -21,10 +21,10 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
 
     The keys: C(entry_count); C(live_store) and C(live_store_since) (the last switch of a run that is no rehearsal
     or drill); C(schema_used) (whether catch-up or the application may have written to the tenant schema since it was
-    bootstrapped last, so that the next load must not build on it); C(closed_since) (since when a cutover is closed, with
-    nothing that could be replayed); C(open_run) (the run that has not ended, to resume);
-    C(last_run); C(last_cutover), C(last_rollback), C(last_rehearsal), C(last_drill) (the last one each that
-    completed); C(last_error). Runs are described by L(describe_run).
+    bootstrapped last, so that the next load must not build on it); C(closed_since) (since when a cutover is closed, so
+    that nothing can be replayed); C(open_run) (the run that has not ended, to resume); C(last_run);
+    C(last_cutover), C(last_rollback), C(last_rehearsal), C(last_drill) (the last one each that completed);
+    C(last_error). Runs are described by L(describe_run).
     """
     runs: dict[str, dict[str, t.Any]] = {}
     order: list[str] = []

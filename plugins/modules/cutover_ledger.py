@@ -295,8 +295,9 @@ summary:
       type: dict
       sample: {run_id: 20261121T080000Z-cutover-4d5e6f, verb: cutover, time: "2026-11-21T08:01:00.000Z", phase: load,
         outcome: failed, message: 3 rows differ, open_checks: []}
-  sample: {entry_count: 0, live_store: null, live_store_since: null, schema_used: false, closed_since: null, open_run: null,
-    last_run: null, last_cutover: null, last_rollback: null, last_rehearsal: null, last_drill: null, last_error: null}
+  sample: {entry_count: 0, live_store: null, live_store_since: null, schema_used: false, closed_since: null,
+    open_run: null, last_run: null, last_cutover: null, last_rollback: null, last_rehearsal: null, last_drill: null,
+    last_error: null}
 entries:
   description: The last O(tail) entries, oldest first.
   returned: O(action=read)
@@ -378,7 +379,10 @@ def main() -> None:
             "source_id": {"type": "str", "required": True},
             "state_dir": {"type": "path", "default": "/var/lib/pg_cutover"},
             "action": {"type": "str", "choices": ["begin", "end", "read", "record"], "required": True},
-            "verb": {"type": "str", "choices": ["close", "cutover", "drill", "rehearse", "repair", "restore", "rollback"]},
+            "verb": {
+                "type": "str",
+                "choices": ["close", "cutover", "drill", "rehearse", "repair", "restore", "rollback"],
+            },
             "run_id": {"type": "str"},
             "phase": {"type": "str"},
             "status": {"type": "str", "choices": ["failed", "passed", "skipped", "started"]},

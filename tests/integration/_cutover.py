@@ -90,8 +90,7 @@ class World:
 
             def now() -> bool:
                 if process.poll() is not None:
-                    log = (self.folder().parents[1] / "killed.log").read_text(encoding="utf-8")
-                    raise AssertionError(f"it ended before it could be killed at {what}:\n{log[-6000:]}")
+                    raise AssertionError(f"it ended before it could be killed at {what}:\n{self.log()[-6000:]}")
                 return bool(happened())
 
             wait_for(now, what, 90)
@@ -218,6 +217,22 @@ class World:
                 found[table] = sorted(cursor.fetchall(), key=repr)
         return found
 
+    def notes(self, store: str, source_id: str = "assets_1") -> dict[str, str]:
+        """Return the text of every note that a store holds, by item."""
+        if store == "sqlite":
+            with contextlib.closing(self.sqlite()) as connection:
+                query = "SELECT video_id, markdown FROM video_notes WHERE source_id = ?"
+                return dict(connection.execute(query, (source_id,)).fetchall())
+        with self.postgres() as cursor:
+            schema = sql.Identifier(f"sx_{source_id}")
+            cursor.execute(sql.SQL("SELECT video_id, markdown FROM {}.video_notes").format(schema))
+            return dict(cursor.fetchall())
+
+    def sqlite_declared(self) -> list[tuple[Any, ...]]:
+        """Return what the SQLite file declares: tables, indexes, triggers and views, word by word."""
+        with contextlib.closing(self.sqlite()) as connection:
+            return sorted(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"), key=repr)
+
     def schemas(self) -> list[str]:
         """Return the names of the tenant schemas, those kept under a dated name included."""
         with self.postgres() as cursor:
@@ -289,6 +304,21 @@ class World:
         starts = [at for at, entry in enumerate(entries) if entry["kind"] == "run_started"]
         since = entries[starts[-1] :] if starts else []
         return [entry["phase"] for entry in since if entry["kind"] == "phase" and entry["status"] == status]
+
+    def resumed(self, source_id: str = "assets_1") -> bool:
+        """Return whether the last run goes on after an interruption."""
+        return bool(self.phases_since_resumed("started", source_id))
+
+    def phases_since_resumed(self, status: str = "passed", source_id: str = "assets_1") -> list[str]:
+        """Return the phases with that status since a run went on after an interruption; none when none did."""
+        entries = self.ledger(source_id)
+        places = [at for at, entry in enumerate(entries) if entry.get("event") == "resumed"]
+        since = entries[places[-1] :] if places else []
+        return [entry["phase"] for entry in since if entry["kind"] == "phase" and entry["status"] == status]
+
+    def log(self) -> str:
+        """Return what the last playbook printed that L(running) started."""
+        return (self.folder().parents[1] / "killed.log").read_text(encoding="utf-8", errors="replace")
 
     def last_end(self, source_id: str = "assets_1") -> dict[str, Any]:
         """Return how the last run ended."""

@@ -269,8 +269,8 @@ def test_summary_of_nothing() -> None:
     assert empty.pop("entry_count") == 0
     assert empty.pop("schema_used") is False
     assert set(empty) == {
-        "closed_since", "live_store", "live_store_since", "open_run", "last_run", "last_cutover", "last_rollback", "last_rehearsal",
-        "last_drill", "last_error",
+        "closed_since", "live_store", "live_store_since", "open_run", "last_run", "last_cutover", "last_rollback",
+        "last_rehearsal", "last_drill", "last_error",
     }  # fmt: skip
     assert set(empty.values()) == {None}
 
