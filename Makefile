@@ -29,9 +29,9 @@ demo-rollback: venv ## bring assets_1 back to SQLite
 demo-stop: venv ## stop the local stack and remove what it made
 	demo/run stop
 
-test: venv ## unit and integration tests, then the molecule scenario
+test: venv ## unit and integration tests, then the molecule scenarios
 	pytest
-	molecule test
+	molecule test --all
 
 lint: venv ## every check of the ecosystem, on the whole tree
 	ansible-lint

@@ -20,14 +20,15 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
     """Return what the entries of one profile's ledger come to; the same shape, mostly None, without any.
 
     The keys: C(entry_count); C(live_store) and C(live_store_since) (the last switch of a run that is no rehearsal
-    or drill); C(schema_used) (whether the application may have written to the tenant schema since it was bootstrapped
-    last, so that the next attempt must not build on it); C(open_run) (the run that has not ended, to resume);
-    C(last_run); C(last_cutover), C(last_rollback), C(last_rehearsal), C(last_drill) (the last one each that
-    completed); C(last_error). Runs are described by L(describe_run).
+    or drill); C(schema_used) (whether catch-up or the application may have written to the tenant schema since it was
+    bootstrapped last, so that the next load must not build on it); C(closed_since) (since when a cutover is closed, so
+    that nothing can be replayed); C(open_run) (the run that has not ended, to resume); C(last_run);
+    C(last_cutover), C(last_rollback), C(last_rehearsal), C(last_drill) (the last one each that completed);
+    C(last_error). Runs are described by L(describe_run).
     """
     runs: dict[str, dict[str, t.Any]] = {}
     order: list[str] = []
-    live_store = live_store_since = None
+    live_store = live_store_since = closed_since = None
     schema_used = False
     last_error: dict[str, t.Any] | None = None
     count = 0
@@ -46,6 +47,7 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
             if store != live_store:
                 live_store_since = entry["time"]
             live_store = store
+        closed_since = _closed_since(run, entry, closed_since)
         last_error = _error_of(run, entry) or last_error
     done = [runs[run_id] for run_id in order]
     still_open = [run for run in done if run["outcome"] is None]
@@ -54,6 +56,7 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
         "live_store": live_store,
         "live_store_since": live_store_since,
         "schema_used": schema_used,
+        "closed_since": closed_since,
         "open_run": still_open[-1] if still_open else None,
         "last_run": done[-1] if done else None,
         "last_cutover": _last_completed(done, "cutover"),
@@ -65,12 +68,21 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
 
 
 def _schema_used(run: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any], before: bool) -> bool:
-    # From the moment the switch begins: an instance may have come up on PostgreSQL, written, and failed a check.
+    # From the moment catch-up begins its rows are not those of the load any more, and from the switch on an instance
+    # may have come up on PostgreSQL, written, and failed a check.
     if run["verb"] != "cutover" or entry["kind"] != "phase":
         return before
     if entry["phase"] == "bootstrap" and entry["status"] == "passed":
         return False
-    return before or (entry["phase"] == "switch" and entry["status"] == "started")
+    return before or (entry["phase"] in ("catch_up", "switch") and entry["status"] == "started")
+
+
+def _closed_since(run: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any], before: str | None) -> str | None:
+    if run["verb"] == "close" and entry["kind"] == "run_ended" and entry["outcome"] == _GOOD:
+        return str(entry["time"])
+    # The next switch, or the next schema, begins anew.
+    begun = entry["kind"] == "phase" and entry["phase"] == "bootstrap"
+    return None if run["verb"] not in _ON_COPIES and (begun or entry["kind"] == "switched") else before
 
 
 def describe_run(entry: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -62,7 +62,7 @@ options:
   verb:
     description: What the run does. Required for O(action=begin).
     type: str
-    choices: [close, cutover, drill, rehearse, restore, rollback]
+    choices: [close, cutover, drill, rehearse, repair, restore, rollback]
   run_id:
     description:
       - The run, as RV(run_id) of O(action=begin) told it. Required for O(action=record) and O(action=end).
@@ -206,10 +206,14 @@ summary:
       sample: "2026-11-21T09:31:02.410Z"
     schema_used:
       description:
-        - Whether the application may have written to the tenant schema since it was bootstrapped last, so that the next
-          attempt starts from a clean one.
+        - Whether catch-up or the application may have written to the tenant schema since it was bootstrapped last, so
+          that the next load starts from a clean one.
       type: bool
       sample: true
+    closed_since:
+      description: Since when the cutover is closed, so that nothing can be replayed any more; null when it is not.
+      type: str
+      sample: "2026-11-21T10:31:02.410Z"
     open_run:
       description: The run that has not ended, or null.
       type: dict
@@ -291,8 +295,9 @@ summary:
       type: dict
       sample: {run_id: 20261121T080000Z-cutover-4d5e6f, verb: cutover, time: "2026-11-21T08:01:00.000Z", phase: load,
         outcome: failed, message: 3 rows differ, open_checks: []}
-  sample: {entry_count: 0, live_store: null, live_store_since: null, schema_used: false, open_run: null, last_run: null,
-    last_cutover: null, last_rollback: null, last_rehearsal: null, last_drill: null, last_error: null}
+  sample: {entry_count: 0, live_store: null, live_store_since: null, schema_used: false, closed_since: null,
+    open_run: null, last_run: null, last_cutover: null, last_rollback: null, last_rehearsal: null, last_drill: null,
+    last_error: null}
 entries:
   description: The last O(tail) entries, oldest first.
   returned: O(action=read)
@@ -374,7 +379,10 @@ def main() -> None:
             "source_id": {"type": "str", "required": True},
             "state_dir": {"type": "path", "default": "/var/lib/pg_cutover"},
             "action": {"type": "str", "choices": ["begin", "end", "read", "record"], "required": True},
-            "verb": {"type": "str", "choices": ["close", "cutover", "drill", "rehearse", "restore", "rollback"]},
+            "verb": {
+                "type": "str",
+                "choices": ["close", "cutover", "drill", "rehearse", "repair", "restore", "rollback"],
+            },
             "run_id": {"type": "str"},
             "phase": {"type": "str"},
             "status": {"type": "str", "choices": ["failed", "passed", "skipped", "started"]},

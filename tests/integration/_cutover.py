@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,12 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 @dataclass(frozen=True)
 class World:
-    """A running stack, and the inventory of the demo pointed at it."""
+    """A running stack, and the inventory of the demo pointed at it; C(variables) are typed with every playbook."""
 
     stack: Stack
     description: dict[str, Any]
     secrets: dict[str, str]
+    variables: dict[str, Any] = field(default_factory=dict)
 
     # Playbooks
 
@@ -89,8 +90,7 @@ class World:
 
             def now() -> bool:
                 if process.poll() is not None:
-                    log = (self.folder().parents[1] / "killed.log").read_text(encoding="utf-8")
-                    raise AssertionError(f"it ended before it could be killed at {what}:\n{log[-6000:]}")
+                    raise AssertionError(f"it ended before it could be killed at {what}:\n{self.log()[-6000:]}")
                 return bool(happened())
 
             wait_for(now, what, 90)
@@ -104,12 +104,11 @@ class World:
     def arguments(self, source_id: str | None, variables: Mapping[str, Any]) -> list[str]:
         """Return what is typed behind the playbook's name; variables go by a file, as they may hold passwords."""
         arguments = [] if source_id is None else ["-e", f"source_id={json.dumps(source_id)}"]
-        if variables:
-            handle, name = tempfile.mkstemp(prefix="vars_", suffix=".json", dir=home())
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(variables, stream)
-            arguments += ["-e", f"@{name}"]
-        return arguments
+        handle, name = tempfile.mkstemp(prefix="vars_", suffix=".json", dir=home())
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            # Nobody waits for a window that is not what is tested.
+            json.dump({"demo_window": 0, **self.variables, **variables}, stream)
+        return [*arguments, "-e", f"@{name}"]
 
     def profile(self, source_id: str, /, **changes: Any) -> dict[str, Any]:
         """Return the profile as the demo's inventory has it, with changes; what is None is left out."""
@@ -142,6 +141,7 @@ class World:
                 "command": [python, "-m", "reference_api", "pg-bootstrap", "--source", source_id],
                 "environment": {"PYTHONPATH": str(ROOT / "demo"), "SX_DB_BACKEND_MODE": "POSTGRES_PRIMARY"},
             },
+            "stabilization_window": 0,
             **changes,
         }
         return {name: value for name, value in entry.items() if value is not None}
@@ -217,6 +217,22 @@ class World:
                 found[table] = sorted(cursor.fetchall(), key=repr)
         return found
 
+    def notes(self, store: str, source_id: str = "assets_1") -> dict[str, str]:
+        """Return the text of every note that a store holds, by item."""
+        if store == "sqlite":
+            with contextlib.closing(self.sqlite()) as connection:
+                query = "SELECT video_id, markdown FROM video_notes WHERE source_id = ?"
+                return dict(connection.execute(query, (source_id,)).fetchall())
+        with self.postgres() as cursor:
+            schema = sql.Identifier(f"sx_{source_id}")
+            cursor.execute(sql.SQL("SELECT video_id, markdown FROM {}.video_notes").format(schema))
+            return dict(cursor.fetchall())
+
+    def sqlite_declared(self) -> list[tuple[Any, ...]]:
+        """Return what the SQLite file declares: tables, indexes, triggers and views, word by word."""
+        with contextlib.closing(self.sqlite()) as connection:
+            return sorted(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"), key=repr)
+
     def schemas(self) -> list[str]:
         """Return the names of the tenant schemas, those kept under a dated name included."""
         with self.postgres() as cursor:
@@ -289,18 +305,33 @@ class World:
         since = entries[starts[-1] :] if starts else []
         return [entry["phase"] for entry in since if entry["kind"] == "phase" and entry["status"] == status]
 
+    def resumed(self, source_id: str = "assets_1") -> bool:
+        """Return whether the last run goes on after an interruption."""
+        return bool(self.phases_since_resumed("started", source_id))
+
+    def phases_since_resumed(self, status: str = "passed", source_id: str = "assets_1") -> list[str]:
+        """Return the phases with that status since a run went on after an interruption; none when none did."""
+        entries = self.ledger(source_id)
+        places = [at for at, entry in enumerate(entries) if entry.get("event") == "resumed"]
+        since = entries[places[-1] :] if places else []
+        return [entry["phase"] for entry in since if entry["kind"] == "phase" and entry["status"] == status]
+
+    def log(self) -> str:
+        """Return what the last playbook printed that L(running) started."""
+        return (self.folder().parents[1] / "killed.log").read_text(encoding="utf-8", errors="replace")
+
     def last_end(self, source_id: str = "assets_1") -> dict[str, Any]:
         """Return how the last run ended."""
         return [entry for entry in self.ledger(source_id) if entry["kind"] == "run_ended"][-1]
 
 
 @contextlib.contextmanager
-def new_world(state_dir: Path, **up: Any) -> Iterator[World]:
+def new_world(state_dir: Path, variables: Mapping[str, Any] | None = None, **up: Any) -> Iterator[World]:
     """Start a stack with little data; it is gone at the end."""
     stack = Stack(state_dir)
     try:
         stack.up(**{"items": 400, **up})
-        yield World(stack, stack.describe(), stack.secrets())
+        yield World(stack, stack.describe(), stack.secrets(), dict(variables or {}))
     finally:
         stack.down(purge=False)
 

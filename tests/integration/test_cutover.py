@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""There and back again on a real stack: cutover.yml, rollback.yml and status.yml as an operator runs them.
+"""There and back again, offline, on a real stack: cutover.yml, rollback.yml and status.yml as an operator runs them.
 
 One story in order: each part begins with what the one before it left.
 """
@@ -24,7 +24,8 @@ COMMENT = "# kept by the operator: do not touch ;-)\n"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with new_world(tmp_path_factory.mktemp("there and back".replace(" ", "_")) / "state") as made:
+    offline = {"cutover_mode": "offline"}
+    with new_world(tmp_path_factory.mktemp("there_and_back") / "state", offline) as made:
         settings = made.settings()
         settings.write_text(COMMENT + settings.read_text(encoding="utf-8"), encoding="utf-8")
         yield made
@@ -76,6 +77,7 @@ def test_check_of_a_fresh_profile_prints_the_plan_and_touches_nothing(world: Wor
     assert f"In all {sum(map(len, fresh['rows'].values()))} rows." in printed
     assert "Settings to change at the switch: SX_DB_BACKEND_MODE." in printed
     assert "Instances to restart: api-assets_1." in printed
+    assert printed[1].startswith("Offline, because that is what cutover_mode or the profile says")
     assert not world.folder().exists()
     assert world.backend() == "sqlite"
 

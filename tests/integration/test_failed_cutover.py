@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cutovers that fail on the way: SQLite is back by itself, and the message says where everything stands."""
+"""Cutovers offline that fail on the way: SQLite is back by itself, and the message says where everything stands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ WHY = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     items = dict.fromkeys(PROFILES, 100)
-    with new_world(tmp_path_factory.mktemp("failed") / "state", items=items, profiles=PROFILES) as made:
+    state, offline = tmp_path_factory.mktemp("failed") / "state", {"cutover_mode": "offline"}
+    with new_world(state, offline, items=items, profiles=PROFILES) as made:
         yield made
 
 

@@ -269,8 +269,8 @@ def test_summary_of_nothing() -> None:
     assert empty.pop("entry_count") == 0
     assert empty.pop("schema_used") is False
     assert set(empty) == {
-        "live_store", "live_store_since", "open_run", "last_run", "last_cutover", "last_rollback", "last_rehearsal",
-        "last_drill", "last_error",
+        "closed_since", "live_store", "live_store_since", "open_run", "last_run", "last_cutover", "last_rollback",
+        "last_rehearsal", "last_drill", "last_error",
     }  # fmt: skip
     assert set(empty.values()) == {None}
 
@@ -308,6 +308,17 @@ def test_rollback_makes_sqlite_live_and_the_cutover_stays_the_last_one() -> None
     found = summary(story.entries)
     assert (found["live_store"], found["live_store_since"]) == ("sqlite", "2026-11-21T09:00:06.000Z")
     assert found["last_cutover"]["run_id"] == "c1" and found["last_rollback"]["run_id"] == "r1"
+
+
+def test_a_cutover_is_closed_until_the_next_switch() -> None:
+    story = Story().cutover().tell("x1", "run_started", verb="close")
+    assert summary(story.entries)["closed_since"] is None
+    story.tell("x1", "run_ended", outcome="refused").tell("x2", "run_started", verb="close")
+    assert summary(story.entries)["closed_since"] is None
+    story.tell("x2", "run_ended", outcome="completed", store="postgres")
+    assert summary(story.entries)["closed_since"] == story.entries[-1]["time"]
+    story.tell("r1", "run_started", verb="rollback").tell("r1", "switched", store="sqlite")
+    assert summary(story.entries)["closed_since"] is None
 
 
 def test_rehearsals_and_drills_switch_no_profile() -> None:
@@ -354,7 +365,7 @@ def test_no_key_of_a_summary_hides_behind_a_method() -> None:
     assert not keys(summary(Story().cutover().entries)) & set(dir(dict))
 
 
-def test_the_schema_counts_as_used_from_the_switch_on_until_it_is_bootstrapped_again():
+def test_the_schema_counts_as_used_from_catch_up_on_until_it_is_bootstrapped_again():
     def used(*phases: tuple[str, str]) -> bool:
         entries = [{"kind": "run_started", "run_id": "r", "verb": "cutover", "time": "2026-01-01T00:00:00.000Z"}]
         entries += [
@@ -367,5 +378,6 @@ def test_the_schema_counts_as_used_from_the_switch_on_until_it_is_bootstrapped_a
     assert not used()
     assert not used(boot, ("load", "failed"))
     assert used(boot, begun)
+    assert used(boot, ("catch_up", "started"))
     assert used(boot, begun, done, ("freeze", "failed"))
     assert not used(boot, begun, done, boot)
