@@ -32,6 +32,7 @@ from ._switch_stores import is_locked
 
 if t.TYPE_CHECKING:
     from ._change_log import Pending
+    from ._sqlite_store import Catalog
     from ._switch_stores import SwitchStores
 
 # In this order; a run that is killed after one of them is finished or undone by the same command.
@@ -90,14 +91,15 @@ def _prepare(stores: SwitchStores) -> None:
 
 def _attempt(stores: SwitchStores, outcome: Outcome) -> bool:
     """Try once; return whether SQLite is fenced now."""
+    tenant = stores.tenant()  # nobody else writes it: this run holds the profile's advisory lock
+    stores.postgres.rollback()
     waited_from = time.monotonic()
     taken = stores.begin_sqlite()
     outcome.fence_wait_ms = round((taken - waited_from) * 1000)
     try:
         outcome.step(stores, "locked")
         catalog = stores.catalog()
-        _refuse_incomplete_capture(stores)
-        tenant = stores.tenant()
+        _refuse_incomplete_capture(stores, catalog, tenant.capture_id)
         pending = _change_log.sqlite_pending(stores.target, stores.paired, stores.names, tenant.position)
         outcome.pending_before = pending.count
         if pending.count > stores.limits.max_pending:
@@ -106,7 +108,7 @@ def _attempt(stores: SwitchStores, outcome: Outcome) -> bool:
             return False
         with stores.postgres_transaction("Replaying the last changes"):
             outcome.add(_replay(stores, pending, one_transaction=True))
-            stores.say_phase(SWITCHING, position=pending.last)
+            stores.say_phase(SWITCHING, tenant, position=pending.last)
         outcome.step(stores, "replayed")
         names = (stores.names, stores.source_id, stores.tenant_column)
         _fence_sqlite.put_up(stores.target, catalog, stores.tables, *names)
@@ -145,13 +147,14 @@ def _replay(stores: SwitchStores, pending: Pending, *, one_transaction: bool) ->
     )
 
 
-def _refuse_incomplete_capture(stores: SwitchStores) -> None:
+def _refuse_incomplete_capture(stores: SwitchStores, catalog: Catalog, expected: str) -> None:
     """Look again where nobody can change it any more: an application that rebuilds a table drops its triggers."""
-    standing = stores.standing()
-    expected = standing.tenant.capture_id if standing.tenant else None
-    if standing.capture.complete and standing.capture.capture_id == expected:
+    capture = _capture_sqlite.look(
+        stores.target, catalog, stores.tables, stores.names, stores.source_id, stores.tenant_column
+    )
+    if capture.complete and capture.capture_id == expected:
         return
-    missing = standing.capture.missing or ("the capture is another one than the load began with",)
+    missing = capture.missing or ("the capture is another one than the load began with",)
     raise SwitchRefused(
         f"The switch of {stores.source_id} is refused",
         "not every change of SQLite was captured: " + "; ".join(missing),

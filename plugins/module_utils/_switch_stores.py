@@ -131,9 +131,9 @@ class SwitchStores:
             raise PostgresError(f"PostgreSQL knows of no cutover of {self.source_id} that was begun")
         return found
 
-    def say_phase(self, phase: str, **others: t.Any) -> None:
-        """Write the phase; the caller commits."""
-        _online_journal.write(self.postgres, dataclasses.replace(self.tenant(), phase=phase, **others))
+    def say_phase(self, phase: str, tenant: Tenant | None = None, **others: t.Any) -> None:
+        """Write the phase, over what is known of the profile already; the caller commits."""
+        _online_journal.write(self.postgres, dataclasses.replace(tenant or self.tenant(), phase=phase, **others))
 
     @contextlib.contextmanager
     def postgres_transaction(self, doing: str) -> t.Iterator[None]:
