@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
     from ._table_plan import Plan
 
 DEFAULT_LOCK_TIMEOUT_MS = 5000
+TRIGGERS = (CAPTURE_TRIGGER, CAPTURE_TRUNCATE_TRIGGER)
 
 _BODY = """
 DECLARE
@@ -117,6 +118,49 @@ def remove(connection: Connection, names: OnlineNames, lock_timeout_ms: int = DE
     return _postgres_triggers.drop(connection, names.capture_function, lock_timeout_ms)
 
 
+def clear(connection: Connection, names: OnlineNames, check: bool = False) -> int:
+    """Empty the profile's log, and return how many entries it has, or had. Nothing is deleted with C(check).
+
+    Raises:
+        PostgresError: PostgreSQL refused.
+    """
+    if not _online_journal.is_installed(connection):
+        return 0
+    with postgres_errors("Emptying the log of changes"), connection.cursor() as cursor:
+        statement = "SELECT FROM {} WHERE schema_name = %s" if check else "DELETE FROM {} WHERE schema_name = %s"
+        cursor.execute(sql.SQL(statement).format(identifier(CHANGE_TABLE)), (names.schema_name,))
+        return int(cursor.rowcount)
+
+
+def position(connection: Connection, names: OnlineNames) -> int:
+    """Return the highest entry of the profile's log, 0 when it is empty. Transactions may still come with lower ones.
+
+    Raises:
+        PostgresError: PostgreSQL refused.
+    """
+    if not _online_journal.is_installed(connection):
+        return 0
+    with postgres_errors("Reading the log of changes"), connection.cursor() as cursor:
+        statement = sql.SQL("SELECT coalesce(max(seq), 0) FROM {} WHERE schema_name = %s")
+        cursor.execute(statement.format(identifier(CHANGE_TABLE)), (names.schema_name,))
+        (highest,) = cursor.fetchone() or (0,)
+        return int(highest)
+
+
+def keys(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Return the tables that are captured, with the columns of their keys, by their names in PostgreSQL."""
+    return {
+        table.target: tuple(table.columns[place].target for place in table.key_places)
+        for table in plan.tables
+        if table.key
+    }
+
+
+def trigger_names(plan: Plan) -> list[str]:
+    """Return the triggers that are to stand there, worded as by L(_postgres_triggers.standing)."""
+    return sorted(f"{trigger} on {table}" for table in keys(plan) for trigger in TRIGGERS)
+
+
 def look(connection: Connection, plan: Plan, names: OnlineNames) -> tuple[str, ...] | None:
     """Return what is not captured though it should be, each by name; None when capture is not installed.
 
@@ -189,8 +233,7 @@ def _wanted(connection: Connection, plan: Plan, names: OnlineNames) -> Triggers:
         tuple(table.target for table in tables),
         names.capture_function,
         body,
-        CAPTURE_TRIGGER,
-        CAPTURE_TRUNCATE_TRIGGER,
+        *TRIGGERS,
         before=False,
     )
 

@@ -146,6 +146,20 @@ def drop(connection: Connection, function: str, lock_timeout_ms: int) -> bool:
     return there or bool(rows)
 
 
+def standing(connection: Connection, function: str) -> list[str] | None:
+    """Return the triggers that call the function, as C(trigger on table); None when there is no such function either.
+
+    Raises:
+        PostgresError: PostgreSQL refused to tell.
+    """
+    with postgres_errors(f"Looking at the triggers of {function}"), connection.cursor() as cursor:
+        cursor.execute(_STANDING, _split(function))
+        rows = cursor.fetchall()
+        cursor.execute(_FUNCTION, _split(function))
+        there = cursor.fetchone() is not None
+    return sorted(f"{trigger} on {table}" for _schema, table, trigger, *_rest in rows) if rows or there else None
+
+
 def missing(connection: Connection, wanted: Triggers) -> list[str] | None:
     """Return what is not as it should be, each by name; None when there is nothing of it at all.
 

@@ -383,7 +383,7 @@ def test_triggers_that_sqlite_could_not_run_are_refused(file: CapturedFile) -> N
         before = file.schema()
         for act in (_capture_sqlite.install, _fence_sqlite.put_up):
             connection.execute("BEGIN IMMEDIATE")
-            with pytest.raises(CaptureError, match="no such column: (NEW|victim)[.]source_id") as found:
+            with pytest.raises(CaptureError, match=r"no such column: (NEW|victim)\.source_id") as found:
                 act(connection, outdated, ["jobs"], file.names, "a", "source_id")
             connection.execute("ROLLBACK")
             assert "Table jobs can have no triggers" in str(found.value)
