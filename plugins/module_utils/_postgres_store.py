@@ -280,6 +280,24 @@ def try_profile_lock(connection: Connection, source_id: str) -> None:
     )
 
 
+@contextlib.contextmanager
+def profile_lock(connection: Connection, source_id: str) -> t.Iterator[None]:
+    """Hold the session's advisory lock of a profile for a while; one that is held already is held on to.
+
+    Raises:
+        LockHeld: Another session holds it; the message names that session.
+    """
+    try_profile_lock(connection, source_id)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            with contextlib.suppress(psycopg2.Error), connection.cursor() as cursor:
+                connection.rollback()
+                cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", (_LOCK_CLASS, source_id))
+                connection.commit()
+
+
 _COLUMNS = """
 SELECT c.relname, a.attname, t.typname, format_type(t.oid, b.modifier), a.attnotnull OR b.not_null,
        a.atthasdef AND a.attgenerated = '', a.attidentity, a.attgenerated <> '',

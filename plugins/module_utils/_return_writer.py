@@ -120,7 +120,7 @@ class TableWriter:
             self.flush()
         if self._waiting:
             change = self._waiting[0]
-            raise self._refusal(change.shown, self._blocked(change) or "a unique key stands in its way")
+            raise self._refusal(change.shown, self._blocked(change) or "a unique key stands in its way", unique=True)
 
     def differing(self, shown: str, row: bytes) -> str:
         """Return the columns in which a row is not what it was to become."""
@@ -234,7 +234,7 @@ class TableWriter:
                         (number,),
                     )
                 except sqlite3.IntegrityError as error:
-                    raise self._refusal(change.shown, str(error)) from error
+                    raise self._refusal(change.shown, str(error), unique=True) from error
         finally:
             with writing(self._target, "putting rows back"):
                 self._target.execute(f"DROP TABLE {_ASIDE}")
@@ -251,7 +251,7 @@ class TableWriter:
         declared = keyed[0][2] if len(keyed) == 1 else b""
         return (declared.decode() if isinstance(declared, bytes) else declared).upper() == "INTEGER"
 
-    def _refusal(self, shown: str, why: str, column: str = "") -> ReplayError:
+    def _refusal(self, shown: str, why: str, column: str = "", **facts: t.Any) -> ReplayError:
         where = f"{self._plan.source}.{column}" if column else f"table {self._plan.source}"
         return ReplayError(
             f"Row {shown} of {where} cannot be replayed into SQLite",
@@ -261,4 +261,5 @@ class TableWriter:
             table=self._plan.source,
             key=shown,
             column=column,
+            **facts,
         )
