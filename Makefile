@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ROUNDS ?= 3
+METHOD ?= route
 
 # Every tool is the one in .venv, and what it would cache in the home directory stays in build/.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -13,7 +14,7 @@ export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/build/molecule
 export MOLECULE_COMMAND_BORDERS := false
 
-.PHONY: help venv demo demo-rollback demo-stop test lint bench
+.PHONY: help venv demo demo-rollback demo-stop test lint bench soak
 
 help: ## what can be typed here
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -46,6 +47,10 @@ lint: venv ## every check of the ecosystem, on the whole tree
 
 bench: venv ## load 2.2 million rows, beside pgloader and psql: docs/benchmarks.md (ROUNDS=3)
 	PYTHONPATH=tests:demo python -m benchmark --rounds $(ROUNDS)
+
+soak: ROUNDS = 100
+soak: venv ## cut over and back under load, again and again: build/soak.json, docs/benchmarks.md (ROUNDS=100 METHOD=route)
+	PYTHONPATH=tests:demo python -m faults.soak --rounds $(ROUNDS) --method $(METHOD) $(if $(SEED),--seed $(SEED))
 
 # The link makes sxops.pg_cutover importable by its full name: Ansible looks for collections in site-packages.
 .venv/complete: requirements.txt requirements-managed-host.txt requirements-dev.txt demo/requirements.txt

@@ -18,6 +18,7 @@ from .dataset import make_dataset
 from .figures import TARGETS, derive
 from .machine import describe_machine
 from .report import render_page, speed_table, target_table
+from .sections import keeping_sections
 from .server import find_binaries, throw_away_server
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,7 @@ def main() -> int:
     # The numbers first; what people read is made of them.
     for path, text in (
         (arguments.json, json.dumps(results, indent=2) + "\n"),
-        (arguments.markdown, render_page(results)),
+        (arguments.markdown, keeping_sections(render_page(results), arguments.markdown)),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

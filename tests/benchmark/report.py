@@ -53,7 +53,7 @@ def speed_table(results: dict[str, Any]) -> str:
             )
         )
     head = ("what", "by", "seconds, median (min to max)", "rows/s", "peak memory, MB", "time, ours = 1")
-    return _align([head, *rows], right_from=2)
+    return align([head, *rows], right_from=2)
 
 
 def target_table(results: dict[str, Any]) -> str:
@@ -69,7 +69,7 @@ def target_table(results: dict[str, Any]) -> str:
         )
         for target in results["targets"]
     ]
-    return _align([("figure", "meaning", "target", "measured", "met"), *rows], right_from=5)
+    return align([("figure", "meaning", "target", "measured", "met"), *rows], right_from=5)
 
 
 def render_page(results: dict[str, Any]) -> str:
@@ -86,7 +86,8 @@ def render_page(results: dict[str, Any]) -> str:
     return template.render(results, speed=speed_table(results), promised=target_table(results))
 
 
-def _align(rows: Sequence[tuple[str, ...]], right_from: int) -> str:
+def align(rows: Sequence[tuple[str, ...]], right_from: int) -> str:
+    """Return a table in Markdown; its columns from that one on are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     ruler = [f"{'-' * (width - 1)}{':' if place >= right_from else '-'}" for place, width in enumerate(widths)]
     lines = [

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with generator:
         time.sleep(options.seconds)
     stores: dict[str, Store] = {
-        profile: postgres_store(secrets["superuser_dsn"].rpartition("/")[0] + f"/{description['postgres']['dbname']}")
+        profile: postgres_store(tenant_dsn(description, secrets))
         if profile in options.postgres
         else sqlite_store(description["sqlite_path"])
         for profile in profiles
@@ -62,6 +62,11 @@ def base_url(description: dict[str, Any], profile: str) -> str:
     """Return where a stack serves a profile: by its router where it has one, by the profile's instance otherwise."""
     router = description.get("router")
     return str(router["base_url"] if router else description["profiles"][profile]["base_url"])
+
+
+def tenant_dsn(description: dict[str, Any], secrets: dict[str, str]) -> str:
+    """Return the superuser's way into the database of the profiles, where no right is missing."""
+    return f"{secrets['superuser_dsn'].rpartition('/')[0]}/{description['postgres']['dbname']}"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -49,7 +49,7 @@ def look(generator: LoadGenerator, database: Path) -> Verdict:
 
 def change(database: Path, statement: str, *parameters: object) -> int:
     """Change the file behind the application's back; how many rows."""
-    with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+    with closing(sqlite3.connect(database, timeout=10, isolation_level=None)) as connection:
         return connection.execute(statement, parameters).rowcount
 
 

@@ -319,7 +319,10 @@ class TestClients:
         client.close()
 
     def test_a_client_that_breaks_is_told(self) -> None:
-        generator = LoadGenerator(ITEMS, lambda _profile: [][0], 3)
+        def broken(profile: str) -> str:
+            raise KeyError(profile)
+
+        generator = LoadGenerator(ITEMS, broken, 3)
         generator.start()
         with pytest.raises(RuntimeError, match="broken"):
             generator.stop()
