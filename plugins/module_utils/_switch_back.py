@@ -22,6 +22,7 @@ from . import (
     _fence_postgres,
     _fence_sqlite,
     _replay_back,
+    _return_path,
     _standing,
 )
 from ._errors import CutoverError, SwitchRefused
@@ -57,17 +58,19 @@ def switch_back(
         CutoverError: A store failed meanwhile; the same command finishes what was begun.
     """
     outcome = Outcome()
-    if return_data == REPLAY:
-        outcome.add(_drain(stores))
-        outcome.step(stores, "drained")
     delays = stores.limits.delays()
+    drained = return_data != REPLAY
     while True:
         outcome.attempts += 1
         try:
+            if not drained:
+                outcome.add(_drain(stores))
+                outcome.step(stores, "drained")
+                drained = True
             if _attempt(stores, outcome, return_data, restore):
                 return outcome
-            outcome.add(_drain(stores))
-            continue  # more was pending than may be replayed under the lock
+            drained = False  # more was pending than may be replayed under the lock
+            continue
         except CutoverError as error:
             delay = next(delays, None) if is_locked(error) else None
             if delay is None and is_locked(error):
@@ -78,14 +81,8 @@ def switch_back(
 
 
 def _drain(stores: SwitchStores) -> Replayed:
-    with stores.postgres_transaction("Reading what PostgreSQL changed"):
-        pending = _change_log.postgres_pending(stores.postgres, stores.paired, stores.names)
-        with stores.sqlite_transaction("draining"):
-            done = _replay_back.replay_back(
-                stores.postgres, stores.target, stores.paired, stores.names, stores.source_id, pending
-            )
-        _change_log.acknowledge(stores.postgres, stores.names, pending.entries)
-    return done
+    """Bring over what can be without a lock on PostgreSQL."""
+    return _return_path.drain(stores.postgres, stores.target, stores.paired, stores.names, stores.source_id).replayed
 
 
 def _attempt(
