@@ -18,6 +18,10 @@ description:
   - It switches the stores, not the application. Change its settings (M(sxops.pg_cutover.runtime_mode)) and restart it
     afterwards, or give O(route) to have a router turned in the same call.
 options:
+  sqlite_path:
+    description: The SQLite file.
+    type: path
+    required: true
   store:
     description:
       - The store that is to take the writes afterwards. Required, but for O(state=closed) and O(repair=true).
@@ -101,7 +105,6 @@ options:
         description: The key of the line, usually the O(source_id).
         type: str
         required: true
-        no_log: false
       value:
         description: What the line is to say, usually the name of a backend.
         type: str
@@ -306,6 +309,7 @@ def main() -> None:
             **profile_options(),
             **tenant_data_options(),
             **data_policies_options(),
+            "sqlite_path": {"type": "path", "required": True},
             "store": {"type": "str", "choices": ["postgres", "sqlite"]},
             "state": {"type": "str", "choices": ["closed", "switched"], "default": "switched"},
             "repair": {"type": "bool", "default": False},
@@ -330,7 +334,6 @@ def main() -> None:
                 },
             },
         },
-        required_one_of=[("sqlite_path",)],
         required_if=[("return_data", "backup", ("snapshot_path",))],
         supports_check_mode=True,
     )

@@ -13,6 +13,11 @@ description:
   - Looks at the fences of one profile in its SQLite file and in its PostgreSQL schema, at what captures changes, and at
     what is waiting to be brought to the other store. Settings and journals are not asked.
   - Works while PostgreSQL cannot be reached, and says so.
+options:
+  sqlite_path:
+    description: The SQLite file.
+    type: path
+    required: true
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
   - sxops.pg_cutover.postgres
@@ -148,8 +153,8 @@ def main() -> None:
             **profile_options(),
             **tenant_data_options(),
             **data_policies_options(),
+            "sqlite_path": {"type": "path", "required": True},
         },
-        required_one_of=[("sqlite_path",)],
         supports_check_mode=True,
     )
     run(module, look)
