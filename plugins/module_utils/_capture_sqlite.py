@@ -24,12 +24,12 @@ from ._capture_fingerprint import differences, fingerprint
 from ._capture_state import (
     State,
     capture_triggers,
+    create_triggers,
     fence_triggers,
     naming,
     read_state,
     table_exists,
     write_state,
-    writes_understood,
 )
 from ._capture_statements import Owner
 from ._collisions import collisions
@@ -132,7 +132,8 @@ def install(
         connection.execute(statements.pass_table(names))
         connection.execute(statements.state_table(names))
         write_state(connection, names, source_id, chosen)
-        _create_triggers(connection, chosen, owner)
+        for table in chosen:
+            create_triggers(connection, table, statements.capture_triggers(table, owner))
     return True
 
 
@@ -167,7 +168,8 @@ def resume(
                 "Remove capture and begin the cutover anew.",
                 missing=list(wrong),
             )
-        _create_triggers(connection, chosen, owner)
+        for table in chosen:
+            create_triggers(connection, table, statements.capture_triggers(table, owner))
 
 
 def suspend(connection: sqlite3.Connection, names: OnlineNames) -> None:
@@ -222,13 +224,6 @@ def remove(connection: sqlite3.Connection, names: OnlineNames) -> bool:
         for table in tables:
             connection.execute(f"DROP TABLE {quote(table)}")
     return bool(triggers or tables)
-
-
-def _create_triggers(connection: sqlite3.Connection, tables: t.Iterable[Table], owner: Owner) -> None:
-    for table in tables:
-        with writes_understood(connection, table):
-            for statement in statements.capture_triggers(table, owner).values():
-                connection.execute(statement)
 
 
 def _missing(

@@ -124,24 +124,29 @@ def write_state(connection: sqlite3.Connection, names: OnlineNames, source_id: s
     )
 
 
-@contextlib.contextmanager
-def writes_understood(connection: sqlite3.Connection, table: Table) -> t.Iterator[None]:
-    """Refuse triggers, made within the block, that SQLite cannot run: they would stop every write to the table.
+def create_triggers(connection: sqlite3.Connection, table: Table, triggers: t.Mapping[str, str]) -> None:
+    """Create triggers on a table, given by name, unless SQLite could not run them: they would stop every write to it.
 
     SQLite looks into a trigger only when a statement that fires it is compiled.
 
     Raises:
-        CaptureError: A write to the table could be compiled before, and can no longer be.
+        CaptureError: Without the triggers a write to the table can be compiled, and with them it cannot.
     """
-    before = _fault(connection, table)
-    yield
-    after = _fault(connection, table)
-    if after and after != before:
+    for statement in triggers.values():
+        connection.execute(statement)
+    fault = _fault(connection, table)
+    if fault is None:
+        return
+    for name in triggers:
+        connection.execute(f"DROP TRIGGER {quote(name)}")
+    if fault != _fault(connection, table):
         raise CaptureError(
             f"Table {table.name} can have no triggers of this collection",
-            f"with them in place SQLite no longer understands a write to it ({after})",
+            f"with them in place SQLite no longer understands a write to it ({fault})",
             "Leave the table out (exclude_tables), or cut the profile over offline.",
         )
+    for statement in triggers.values():  # it is the application's function or collation that we do not have
+        connection.execute(statement)
 
 
 def _fault(connection: sqlite3.Connection, table: Table) -> str | None:
@@ -152,7 +157,7 @@ def _fault(connection: sqlite3.Connection, table: Table) -> str | None:
     for statement in (f"INSERT INTO {name} DEFAULT VALUES", changes, f"DELETE FROM {name}"):
         try:
             # Explaining compiles, once: Python keeps statements by their text, and SQLite does not look again.
-            connection.execute(f"EXPLAIN {statement} -- {next(_NEVER_SEEN)}").fetchall()
+            connection.execute(f"EXPLAIN {statement} -- {next(_NEVER_SEEN)}").close()
         except sqlite3.OperationalError as error:
             return str(error)
     return None

@@ -20,7 +20,7 @@ import contextlib
 import typing as t
 
 from . import _capture_statements as statements
-from ._capture_state import fence_triggers, naming, table_exists, writes_understood
+from ._capture_state import create_triggers, fence_triggers, naming, table_exists
 from ._capture_statements import Owner
 from ._errors import CaptureError
 from ._sqlite_tokens import quote
@@ -62,11 +62,10 @@ def put_up(
         _drop(connection, names)
         if not table_exists(connection, names.passing):
             connection.execute(statements.pass_table(names))
+        owner = Owner(names, source_id, tenant_column)
         for table in catalog.tables:
             if table.name in chosen:
-                with writes_understood(connection, table):
-                    for statement in statements.fence_triggers(table, Owner(names, source_id, tenant_column)).values():
-                        connection.execute(statement)
+                create_triggers(connection, table, statements.fence_triggers(table, owner))
 
 
 def lift(connection: sqlite3.Connection, names: OnlineNames) -> bool:
