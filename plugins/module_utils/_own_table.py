@@ -95,7 +95,9 @@ class OwnTable:
     def likes(self, column: ColumnPlan) -> list[KeyValue]:
         """Return values of a column to follow, the most usual spelling first."""
         if column.source not in self._likes:
-            self._likes[column.source] = self._look(column) if column.kind.name in SPELT - {"text"} else []
+            # A text is a text, unless numbers are taken for texts as well.
+            spelt = column.kind.name in SPELT and (column.kind.name != "text" or column.kind.accepted)
+            self._likes[column.source] = self._look(column) if spelt else []
         return self._likes[column.source]
 
     def value(self, column: ColumnPlan, key: Key) -> KeyValue:

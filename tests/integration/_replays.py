@@ -69,6 +69,10 @@ class Online(Tenant):
 
     def begin(self, phase: str = _online_journal.PROVEN) -> Online:
         """Capture both ways, and load what is there."""
+        with self.stores() as stores:
+            _online_journal.install(stores.connection)
+            _online_journal.forget(stores.connection, self.schema)
+            stores.connection.commit()
         self.capture()
         self.load()
         self.capture_back()
@@ -117,8 +121,17 @@ class Online(Tenant):
         """Return the rows of a table in SQLite, each value with its storage class."""
         with contextlib.closing(sqlite3.connect(self.sqlite_path)) as connection:
             names = [quote(row[1]) for row in connection.execute(f"PRAGMA table_info({quote(table)})")]
-            selected = ", ".join(f"typeof({name}) || ':' || CAST({name} AS TEXT)" for name in names)
+            text = "CASE typeof({0}) WHEN 'blob' THEN hex({0}) ELSE CAST({0} AS TEXT) END"
+            selected = ", ".join(f"typeof({name}) || ':' || {text.format(name)}" for name in names)
             return connection.execute(f"SELECT {selected} FROM {quote(table)} ORDER BY {order}").fetchall()
+
+    def read(self, statement: str) -> list[tuple[Any, ...]]:
+        with contextlib.closing(sqlite3.connect(self.sqlite_path)) as connection:
+            return connection.execute(statement).fetchall()
+
+    def declared(self) -> list[tuple[Any, ...]]:
+        """Return everything that the SQLite file declares."""
+        return self.read("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2")
 
     def equal(self) -> bool:
         """Return whether both stores hold the same rows."""
