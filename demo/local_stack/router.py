@@ -12,7 +12,7 @@ from .profiles import STANDBY, Service
 
 ROUTER = "router"
 # A unix socket's path has 108 bytes at most, and HAProxy binds a longer name first (.<pid>.tmp).
-_LONGEST_SOCKET = 90
+_LONGEST_SOCKET = 95
 
 # The application lets the query win over the header, so the router must too.
 _CONFIG = """\

@@ -235,22 +235,26 @@ class LoadGenerator:
         """Return the figures of what happened so far."""
         return make_report(self.events, self.profiles, window)
 
-    def wait_for_writes(self, profile: str, number: int, timeout: float) -> None:
-        """Wait until so many more writes of a profile have been acknowledged.
+    def wait_for_writes(self, numbers: Mapping[str, int], timeout: float) -> None:
+        """Wait until so many more writes of each profile have been acknowledged.
 
         Raises:
             TimeoutError: They were not.
         """
 
-        def count() -> int:
-            return sum(client.acknowledged for client in self.clients if client.profile == profile)
+        def counts() -> dict[str, int]:
+            return {
+                profile: sum(client.acknowledged for client in self.clients if client.profile == profile)
+                for profile in numbers
+            }
 
-        wanted, deadline = count() + number, time.monotonic() + timeout
-        while count() < wanted:
+        wanted = {profile: count + numbers[profile] for profile, count in counts().items()}
+        deadline = time.monotonic() + timeout
+        while missing := [profile for profile, count in counts().items() if count < wanted[profile]]:
             if self._errors:
                 raise RuntimeError("the load generator is broken") from self._errors[0]
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{number} writes of {profile} were not acknowledged within {timeout:g} s")
+                raise TimeoutError(f"{numbers} writes were not acknowledged within {timeout:g} s, of {missing}")
             time.sleep(0.02)
 
     def forget_events(self) -> None:

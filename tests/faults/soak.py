@@ -37,7 +37,7 @@ _ITEMS_OF_CLIENTS = 200
 _ROUNDS = 100
 _PATIENCE = 60.0
 # At least so many writes are acknowledged in each phase of a round; how many more is the seed's.
-_WRITES = (20, 80)
+_WRITES = (10, 60)
 Say = Callable[[str], None]
 
 
@@ -82,8 +82,7 @@ def one_round(subject: Subject, steps: Steps, seed: int) -> dict[str, Any]:
         generator.forget_events()
 
     def write_on() -> None:
-        for profile in generator.profiles:
-            generator.wait_for_writes(profile, chance.randint(*_WRITES), _PATIENCE)
+        generator.wait_for_writes({profile: chance.randint(*_WRITES) for profile in generator.profiles}, _PATIENCE)
 
     def written_after(switch: Switched) -> float:
         """Return when the first write was acknowledged that was sent after a switch."""
@@ -95,7 +94,7 @@ def one_round(subject: Subject, steps: Steps, seed: int) -> dict[str, Any]:
             ]
             if later:
                 return min(later)
-            generator.wait_for_writes(MOVED, 1, _PATIENCE)
+            generator.wait_for_writes({MOVED: 1}, _PATIENCE)
 
     write_on()
     there = steps.cut_over(MOVED)

@@ -101,8 +101,7 @@ class ModuleSteps:
 
     def clean_up(self, profile: str) -> None:
         """Remove capture from both stores, the tenant schema and the snapshots."""
-        for side in ("postgres", "sqlite"):
-            self._tenant("change_capture", profile, side=side, state="absent")
+        self._tenant("tenant_switch", profile, state="closed")
         self._tenant("tenant_schema", profile, state="archived", archive_suffix="kept")
         self._drop_schema(f"sx_{profile}_kept")
         shutil.rmtree(self._folder, ignore_errors=True)

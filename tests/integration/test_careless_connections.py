@@ -82,7 +82,7 @@ def complaints(generator: LoadGenerator, database: Path, fence: Callable[[Path],
     profiles = (FENCED, OTHER)
     with generator:
         for profile in profiles:
-            generator.wait_for_writes(profile, WRITES, 60)
+            generator.wait_for_writes({profile: WRITES}, 60)
         fence(database)
         up = time.monotonic()
 
@@ -110,7 +110,7 @@ def complaints(generator: LoadGenerator, database: Path, fence: Callable[[Path],
             found.append(f"the fence cannot be lifted: {error}")
         else:
             try:
-                generator.wait_for_writes(FENCED, WRITES, PATIENCE)
+                generator.wait_for_writes({FENCED: WRITES}, PATIENCE)
             except TimeoutError:
                 found.append("writes do not work again")
     everything = generator.report().profiles

@@ -38,7 +38,7 @@ def loaded(start_api: Callable[..., Api], database: Path) -> Iterator[LoadGenera
     generator = LoadGenerator(items_of(database, PROFILES, 200), lambda _profile: api.base_url, SEED)
     with generator:
         for profile in PROFILES:
-            generator.wait_for_writes(profile, 200, 60)
+            generator.wait_for_writes({profile: 200}, 60)
     yield generator
 
 
@@ -129,7 +129,7 @@ def test_in_postgresql(start_api: Callable[..., Api], stack: Stack, database: Pa
                 cursor.execute(f"INSERT INTO sx_{source}.videos (source_id, id) VALUES (%s, %s)", (source, item))
         generator = LoadGenerator({source: items}, lambda _profile: api.base_url, SEED)
         with generator:
-            generator.wait_for_writes(source, 150, 60)
+            generator.wait_for_writes({source: 150}, 60)
         stores = {source: postgres_store(dsn)}
         assert verify(generator.expected, stores).good
         key = an_acknowledged_key(generator, META, source)

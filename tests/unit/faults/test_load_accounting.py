@@ -251,7 +251,7 @@ class TestClients:
     def test_values_are_unique_and_grow_within_a_client(self, answering: Any) -> None:
         generator = LoadGenerator(ITEMS, lambda _profile: answering.url, 3)
         with generator:
-            generator.wait_for_writes("assets_1", 200, 30)
+            generator.wait_for_writes({"assets_1": 200}, 30)
         values = [event.value for event in generator.events if event.value]
         assert len(set(values)) == len(values) >= 200
         for client in generator.clients:
@@ -284,8 +284,8 @@ class TestClients:
         }
         generator = LoadGenerator(many, lambda _profile: answering.url, 3)
         with generator:
-            generator.wait_for_writes("assets_1", 50, 30)
-            generator.wait_for_writes("assets_2", 50, 30)
+            generator.wait_for_writes({"assets_1": 50}, 30)
+            generator.wait_for_writes({"assets_2": 50}, 30)
         report = generator.report()
         for each in report.profiles.values():
             assert each.refused and each.unanswered and each.failed_reads and each.acknowledged >= 50
@@ -301,14 +301,14 @@ class TestClients:
     def test_quiet_means_that_nobody_asks(self, answering: Any) -> None:
         generator = LoadGenerator(ITEMS, lambda _profile: answering.url, 3)
         with generator:
-            generator.wait_for_writes("assets_1", 20, 30)
+            generator.wait_for_writes({"assets_1": 20}, 30)
             with generator.quiet():
                 before = len(answering.asked)
                 assert len(generator.events) == before
                 assert not threading.Event().wait(0.2) and len(answering.asked) == before
                 generator.forget_events()
                 assert generator.expected and not generator.events
-            generator.wait_for_writes("assets_1", 20, 30)
+            generator.wait_for_writes({"assets_1": 20}, 30)
 
     def test_another_address_is_followed(self, answering: Any) -> None:
         urls = ["http://127.0.0.1:1", answering.url]
