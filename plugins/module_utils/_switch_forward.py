@@ -13,6 +13,7 @@ happens meanwhile depends on the size of a table.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
@@ -116,11 +117,20 @@ def _attempt(stores: SwitchStores, outcome: Outcome) -> bool:
         stores.commit_sqlite("fencing the profile")
     except BaseException:
         stores.release_sqlite()
+        _say_not_switched(stores)
         raise
     outcome.lock_hold_ms = round((time.monotonic() - taken) * 1000, 1)
     outcome.changed = True
     outcome.step(stores, "fenced")
     return True
+
+
+def _say_not_switched(stores: SwitchStores) -> None:
+    """Take back what an attempt said of itself; where that cannot be done, the next run does."""
+    with contextlib.suppress(CutoverError):
+        if stores.tenant().phase == SWITCHING:
+            with stores.postgres_transaction("Taking an attempt back"):
+                stores.say_phase(PROVEN)
 
 
 def catch_up(stores: SwitchStores, pending: Pending) -> _replay_forward.Replayed:

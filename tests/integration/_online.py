@@ -26,7 +26,6 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._standing import 
 
 TABLES = ("authors", "items", "tags")
 SQLITE_SCHEMA = (
-    "PRAGMA journal_mode = WAL",
     "CREATE TABLE sources (id TEXT PRIMARY KEY, label TEXT)",
     (
         "CREATE TABLE authors (source_id TEXT NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, chief INTEGER,"
@@ -53,10 +52,11 @@ CREATE TABLE tags (source_id text NOT NULL, item text NOT NULL, tag text NOT NUL
 ITEMS = 60
 
 
-def make_file(path: Path, profiles: str = "ab", items: int = ITEMS) -> None:
+def make_file(path: Path, profiles: str = "ab", items: int = ITEMS, journal: str = "WAL") -> None:
     """Write a SQLite file with so many items for each profile."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(f"PRAGMA journal_mode = {journal}")
         for statement in SQLITE_SCHEMA:
             connection.execute(statement)
         connection.execute("BEGIN")
@@ -178,9 +178,9 @@ class Online:
             return sorted(connection.execute(f"SELECT {columns} FROM {table} WHERE source_id = 'a' AND {where}"))
 
 
-def begin(database: Database, path: Path, items: int = ITEMS) -> Online:
+def begin(database: Database, path: Path, items: int = ITEMS, journal: str = "WAL") -> Online:
     """Return a profile that is captured, loaded and proven: ready to be switched."""
-    make_file(path, items=items)
+    make_file(path, items=items, journal=journal)
     online = Online(
         Tenant(
             database,

@@ -381,6 +381,28 @@ def test_c12_sqlite_opens_without_postgres_and_postgres_is_fenced_once_it_is_bac
     assert standing.to_sqlite == 1  # still there, to be merged
 
 
+def test_a_file_without_a_wal_is_switched_once_its_readers_are_gone(database: Database, tmp_path: Path) -> None:
+    online = begin(database, tmp_path / "live.db", journal="DELETE")
+    update(online, "written")
+    reader = sqlite3.connect(online.tenant.sqlite_path, isolation_level=None, check_same_thread=False)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM items").fetchone()  # no writer can commit now
+    with pytest.raises(SwitchRefused, match="given up"):
+        forward(online, fence_timeout=0.1, retry_delay=0.01)
+    standing = online.standing()
+    assert (standing.phase, standing.live_store, standing.is_half_done) == (PROVEN, "sqlite", False)
+    ended = threading.Timer(0.8, lambda: reader.execute("ROLLBACK"))
+    ended.start()
+    outcome = forward(online, retries=20, retry_delay=0.1)
+    ended.join()
+    reader.close()
+    assert outcome.attempts > 1
+    assert online.accepting() == {"postgres"}
+    online.tenant.postgres("UPDATE items SET title = 'back' WHERE id = 'i0000001'")
+    back(online)
+    assert online.rows("sqlite", "items", "title", "id = 'i0000001'") == [("back",)]
+
+
 # ---- C6: killed at every numbered step
 
 
