@@ -14,7 +14,7 @@ export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/build/molecule
 export MOLECULE_COMMAND_BORDERS := false
 
-.PHONY: help venv demo demo-rollback demo-stop test lint bench soak
+.PHONY: help venv demo demo-rollback demo-stop test lint bench bench-capture soak
 
 help: ## what can be typed here
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -51,6 +51,9 @@ bench: venv ## load 2.2 million rows, beside pgloader and psql: docs/benchmarks.
 soak: ROUNDS = 100
 soak: venv ## cut over and back under load, again and again: build/soak.json, docs/benchmarks.md (ROUNDS=100 METHOD=route)
 	PYTHONPATH=tests:demo python -m faults.soak --rounds $(ROUNDS) --method $(METHOD) $(if $(SEED),--seed $(SEED))
+
+bench-capture: venv ## what capture costs an application that commits row by row in SQLite
+	PYTHONPATH=tests python -m benchmark.capture
 
 # The link makes sxops.pg_cutover importable by its full name: Ansible looks for collections in site-packages.
 .venv/complete: requirements.txt requirements-managed-host.txt requirements-dev.txt demo/requirements.txt

@@ -35,3 +35,19 @@ def test_a_small_benchmark_writes_its_numbers_and_its_page(tmp_path: Path) -> No
     assert str(tmp_path) not in text and str(ROOT) not in text
     left = sorted(path.name for path in (tmp_path / "work").iterdir())
     assert left == [f"data-20261121-{rows}.{end}" for rows in (300, 3000) for end in ("csv", "db")]
+
+
+def test_what_capture_costs_is_measured_for_every_kind_of_statement(tmp_path: Path) -> None:
+    numbers = tmp_path / "numbers.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark.capture", "--rows=20", "--rounds=2", f"--json={numbers}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(numbers.read_text(encoding="utf-8"))
+    assert [list(works) for works in results.values()] == [["insert", "update", "upsert", "delete"]] * 2
+    assert done.stdout.count("|\n") == 10
