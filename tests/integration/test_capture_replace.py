@@ -257,8 +257,9 @@ number = st.integers(0, 9)
 letters = st.sampled_from(["x", "X", "y", "Y", "z", "Z", None])
 source = st.sampled_from(["a", "a", "a", "b", "b", None])
 conflict = st.sampled_from(["", " OR REPLACE", " OR REPLACE", " OR REPLACE", " OR IGNORE", " OR FAIL"])
-T_ROW = st.tuples(st.one_of(number, st.none()), source, maybe, letters, maybe)
-S_ROW = st.tuples(source, letters, maybe, maybe, maybe)
+default = st.sampled_from([0, 1, 2, 3, None, None])
+T_ROW = st.tuples(st.one_of(number, st.none()), source, maybe, letters, default)
+S_ROW = st.tuples(source, letters, maybe, default, maybe)
 T_COLUMNS, S_COLUMNS = "id, source_id, a, b, c", "source_id, b, a, c, ref"
 ASSIGNED = {
     "id": number,
@@ -292,7 +293,9 @@ def statements(draw: st.DrawFn) -> tuple[str, list[Any]]:
             chosen = ["id"]
         assigned = ", ".join(f"{name} = ?" for name in chosen)
         given = [draw(ASSIGNED[name]) for name in chosen]
-        where = draw(st.sampled_from(["", f" WHERE a = {draw(small)}", f" WHERE c < {draw(small)}"]))
+        column = draw(st.sampled_from(["", "a", "a", "b", "c", "id" if table == "t" else "ref"]))
+        where = f" WHERE {column} = ?" if column else ""
+        given += [draw(ASSIGNED[column])] if column else []
         return f"UPDATE{draw(conflict)} {table} SET {assigned}{where}", given
     row = list(draw(rows))
     into = f"INSERT{draw(conflict)} INTO {table} ({names}) VALUES (?, ?, ?, ?, ?)"
