@@ -201,6 +201,7 @@ class Replaying:
         while True:
             with profile_lock(stores.connection, stores.profile.source_id):
                 tenant, pending = self._forward_pass(stores, names, tenant_column)
+            _catch_up.stop_reading(stores)
             if self._is_done(pending):
                 break
             if pending.count <= self._params["max_lag"]:
@@ -226,7 +227,7 @@ class Replaying:
         capture = _catch_up.look(stores, names, tenant_column)
         stores.connection.rollback()
         tenant = _catch_up.check(_online_journal.read(stores.connection, names.schema_name), names, capture)
-        pending = _catch_up.pending(stores, names, tenant)
+        pending = _catch_up.pending(stores, names, tenant, self._params["max_lag"])
         self._note(pending)
         return tenant, pending
 
