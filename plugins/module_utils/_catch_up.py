@@ -22,14 +22,14 @@ from ._errors import BackupError, CaptureError, ReplayError, SqliteError
 from ._manifest import sha256_of
 from ._online_journal import LOADED, PROVEN, RETURNED, Tenant
 from ._postgres_store import postgres_errors
-from ._replay_forward import Replayed, replay
+from ._replay_forward import replay
 from ._sqlite_tokens import quote
 from ._sqlite_writer import begin_writing, open_writable, writing
 
 if t.TYPE_CHECKING:
     from ._change_log import Pending
     from ._online_names import OnlineNames
-    from ._replay_forward import Say
+    from ._replayed import Replayed, Say
     from ._tenant_stores import Stores
 
 _WORTH_PRUNING = 1000

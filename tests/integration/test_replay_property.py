@@ -7,6 +7,7 @@ What nobody touched keeps its octets in SQLite, in whichever spelling it is; doi
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def spelt(moment: Any, how: int) -> Any:
         moment.isoformat(" ", "microseconds") + "+00:00",
         naive.isoformat("T", "milliseconds") + "Z",
         moment.replace(microsecond=0).isoformat(" ") + "+00",
-        int(moment.replace(microsecond=0).timestamp()) % 10**10,
+        (moment - datetime.datetime(1970, 1, 1)) // datetime.timedelta(seconds=1) % 10**10,
         moment.date().isoformat(),
         moment.isoformat("T", "seconds") + "-07:00",
     ][how % 8]
