@@ -22,17 +22,18 @@ from ._errors import BackupError, CaptureError, ReplayError, SqliteError
 from ._manifest import sha256_of
 from ._online_journal import LOADED, PROVEN, RETURNED, Tenant
 from ._postgres_store import postgres_errors
-from ._replay_forward import Replayed, replay
+from ._replay_forward import replay
 from ._sqlite_tokens import quote
 from ._sqlite_writer import begin_writing, open_writable, writing
 
 if t.TYPE_CHECKING:
     from ._change_log import Pending
     from ._online_names import OnlineNames
-    from ._replay_forward import Say
+    from ._replayed import Replayed, Say
     from ._tenant_stores import Stores
 
 _WORTH_PRUNING = 1000
+_ENTRIES_AT_ONCE = 1000
 _PRUNING_WAITS_MS = 200
 
 
@@ -43,9 +44,14 @@ def read_again(stores: Stores) -> None:
         SqliteError: The file cannot be read.
     """
     with _sqlite_store.reading(stores.source, "reading what has changed"):
-        if stores.source.in_transaction:
-            stores.source.execute("ROLLBACK")
+        stop_reading(stores)
         stores.source.execute("BEGIN")
+
+
+def stop_reading(stores: Stores) -> None:
+    """End the read transaction: in WAL mode it keeps the log from being shortened, in any other nobody can commit."""
+    if stores.source.in_transaction:
+        stores.source.execute("ROLLBACK")
 
 
 def look(stores: Stores, names: OnlineNames, tenant_column: str | None) -> Capture:
@@ -180,9 +186,18 @@ def fence(stores: Stores, names: OnlineNames) -> None:
         stores.connection.commit()
 
 
-def pending(stores: Stores, names: OnlineNames, tenant: Tenant) -> Pending:
-    """Return what is pending, in the transaction that the rows are read in."""
-    return _change_log.sqlite_pending(stores.source, stores.plan, names, tenant.position)
+def pending(stores: Stores, names: OnlineNames, tenant: Tenant, enough: int = 0) -> Pending:
+    """Return what is pending, in the transaction that the rows are read in.
+
+    Where readers keep writers waiting (any journal mode but WAL) it is not all at once, but more than C(enough).
+
+    Raises:
+        CaptureError: The log cannot be gone on from.
+        SqliteError: The file cannot be read.
+    """
+    (mode,) = stores.source.execute("PRAGMA journal_mode").fetchone()
+    most = None if mode in (b"wal", "wal") else max(_ENTRIES_AT_ONCE, enough + 1)
+    return _change_log.sqlite_pending(stores.source, stores.plan, names, tenant.position, most)
 
 
 def one_pass(
@@ -193,20 +208,31 @@ def one_pass(
     Raises:
         CutoverError: As L(_replay_forward.replay).
     """
-    source_id = stores.profile.source_id
+    try:
+        done = _replay(stores, names, some, say)
+    except ReplayError:
+        # A row may need another one that was logged later.
+        everything = _change_log.sqlite_pending(stores.source, stores.plan, names, tenant.position)
+        if everything.last == some.last:
+            raise
+        some = everything
+        done = _replay(stores, names, some, say)
+    return done, dataclasses.replace(tenant, position=some.last)
+
+
+def _replay(stores: Stores, names: OnlineNames, some: Pending, say: Say | None) -> Replayed:
     stores.connection.rollback()
-    done = replay(
+    return replay(
         stores.source,
         stores.connection,
         stores.plan,
         names,
-        source_id,
+        stores.profile.source_id,
         some,
         one_transaction=False,
         say=say,
         position=some.last,
     )
-    return done, dataclasses.replace(tenant, position=some.last)
 
 
 def prune(stores: Stores, names: OnlineNames, tenant: Tenant) -> int:

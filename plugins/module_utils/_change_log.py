@@ -78,7 +78,9 @@ class Pending:
         )
 
 
-def sqlite_pending(source: sqlite3.Connection, plan: Plan, names: OnlineNames, after: int) -> Pending:
+def sqlite_pending(
+    source: sqlite3.Connection, plan: Plan, names: OnlineNames, after: int, most: int | None = None
+) -> Pending:
     """Return the keys that changed in SQLite after a position of its log.
 
     Args:
@@ -86,6 +88,7 @@ def sqlite_pending(source: sqlite3.Connection, plan: Plan, names: OnlineNames, a
         plan: The tables.
         names: What online mode calls its tables.
         after: The last entry that has been replayed.
+        most: How many entries are looked at; None for all.
 
     Raises:
         CaptureError: There is no log, it does not reach back to the position, or it holds what the plan does not know.
@@ -98,9 +101,11 @@ def sqlite_pending(source: sqlite3.Connection, plan: Plan, names: OnlineNames, a
         log = quote(names.log)
         first, last = source.execute(f"SELECT min(seq), max(seq) FROM {log}").fetchone()
         _check_position(names, first, last, after)
+        upto = last or 0 if most is None else min(last or 0, after + most)
         selected = ", ".join(f"typeof({name}), {name}" for name in columns)
         found: dict[str, dict[Key, None]] = {}
-        for name, *facts in source.execute(f"SELECT tbl, {selected} FROM {log} WHERE seq > ? ORDER BY seq", (after,)):
+        entries = f"FROM {log} WHERE seq > ? AND seq <= ?"
+        for name, *facts in source.execute(f"SELECT tbl, {selected} {entries} ORDER BY seq", (after, upto)):
             table = tables.get(_text(name))
             if table is None:
                 raise CaptureError(
@@ -108,10 +113,10 @@ def sqlite_pending(source: sqlite3.Connection, plan: Plan, names: OnlineNames, a
                 )
             found.setdefault(table.source, {})[_key(facts, len(table.key))] = None
         oldest = "(julianday('now') - julianday(min(changed_at))) * 86400"
-        (age,) = source.execute(f"SELECT {oldest} FROM {log} WHERE seq > ?", (after,)).fetchone()
+        (age,) = source.execute(f"SELECT {oldest} {entries}", (after, upto)).fetchone()
     keys = {name: list(some) for name, some in found.items()}
     count = sum(map(len, keys.values()))
-    return Pending(keys, count, max(last or 0, after), max(age or 0.0, 0.0) if count else None)
+    return Pending(keys, count, max(upto, after), max(age or 0.0, 0.0) if count else None)
 
 
 def _key_columns(source: sqlite3.Connection, names: OnlineNames) -> list[str]:

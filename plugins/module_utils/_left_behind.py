@@ -83,15 +83,16 @@ def left_behind(
     found: list[Left] = []
     for table in plan.tables:
         changed = read.get(table.source, [])
-        own = OwnTable(target, table, source_id)
+        here = OwnTable(target, table, source_id)
         columns = [column.source for column in table.with_compared().columns]
         times = pending.changed_at.get(table.source, {})
         for start in range(0, len(changed), _ROWS_AT_ONCE):
             some = changed[start : start + _ROWS_AT_ONCE]
-            rows = own.find(some)
+            rows = here.find(some)
             for one in some:
-                ours = rows[one.identity].row if one.identity in rows else None
-                if ours == one.row:
+                own = rows.get(one.identity)
+                ours = own.row if own is not None else None
+                if ours == one.row or (one.row is None and own is not None and own.aside):
                     continue
                 kind = ONLY_SQLITE if one.row is None else ONLY_POSTGRES if ours is None else DIFFERENT
                 differing: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ from ._errors import BadInput, CaptureError, ReplayError
 from ._left_behind import Left, left_behind
 from ._postgres_store import postgres_errors
 from ._replay_back import read_all, replay_back
-from ._replay_forward import Replayed
+from ._replayed import Replayed
 from ._return_path import at_one_instant
 from ._row_codec import LongText, parse_row, sqlite_row
 from ._row_lookup import placeholder

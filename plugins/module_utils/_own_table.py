@@ -29,10 +29,14 @@ _MOST_CANDIDATES = 16
 
 
 class OwnRow(t.NamedTuple):
-    """A row of SQLite: its key exactly as it stands there, and its canonical row."""
+    """A row of SQLite: its key exactly as it stands there, its canonical row, and whether a policy set it aside.
+
+    One that was set aside was never in PostgreSQL, so nothing that happened there is about it.
+    """
 
     key: Key
     row: bytes
+    aside: bool = False
 
 
 class OwnTable:
@@ -54,6 +58,7 @@ class OwnTable:
         self._own, self._own_values = _row_lookup.own_row(plan, source_id)
         self._likes: dict[str, list[KeyValue]] = {}
         self._row = sqlite_row(self._compared.source_codec)
+        self._aside = " OR ".join([aside.condition for aside in plan.set_aside]) or "0"
         self._key = sqlite_row(plan.source_key_codec)
         with reading(connection, f"reading the columns of {plan.source}"):
             info = connection.execute(f"PRAGMA table_xinfo({quote(plan.source)})").fetchall()
@@ -124,7 +129,7 @@ class OwnTable:
 
     def _find(self, one: ChangedRow) -> OwnRow | None:
         names = [quote(name) for name in self.plan.key]
-        selected = ", ".join([self._key, self._row, *(f"typeof({name}), {name}" for name in names)])
+        selected = ", ".join([self._key, self._row, self._aside, *(f"typeof({name}), {name}" for name in names)])
         for key in self._candidates(one):
             where, values = _row_lookup.key_condition(self.plan.key, key)
             row = self._connection.execute(
@@ -132,7 +137,7 @@ class OwnTable:
                 (*values, *self._own_values),
             ).fetchone()
             if row is not None and identity_of(self.plan, row[0]) == one.identity:
-                return OwnRow(_exact(row[2:]), row[1])
+                return OwnRow(_exact(row[3:]), row[1], bool(row[2]))
         return None
 
     def _candidates(self, one: ChangedRow) -> t.Iterator[Key]:
@@ -151,15 +156,15 @@ class OwnTable:
     def _scan(self, missing: t.Collection[Identity]) -> dict[Identity, OwnRow]:
         # No index helps with a spelling that nothing in the column tells of: all of the profile's keys are looked at.
         names = [quote(name) for name in self.plan.key]
-        selected = ", ".join([self._key, *(f"typeof({name}), {name}" for name in names)])
-        found: dict[Identity, Key] = {}
+        selected = ", ".join([self._key, self._aside, *(f"typeof({name}), {name}" for name in names)])
+        found: dict[Identity, tuple[Key, bool]] = {}
         for row in self._connection.execute(
             f"SELECT {selected} FROM {quote(self.plan.source)} WHERE {self._own}", self._own_values
         ):
             identity = identity_of(self.plan, row[0])
             if identity in missing:
-                found[identity] = _exact(row[1:])
-        return {identity: OwnRow(key, self.read(key) or b"") for identity, key in found.items()}
+                found[identity] = _exact(row[2:]), bool(row[1])
+        return {identity: OwnRow(key, self.read(key) or b"", aside) for identity, (key, aside) in found.items()}
 
 
 def _exact(facts: t.Sequence[t.Any]) -> Key:

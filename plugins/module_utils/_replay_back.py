@@ -20,7 +20,7 @@ from ._changed_rows import ChangedRow, Identity, read_changed
 from ._errors import ReplayError
 from ._key_relation import show
 from ._own_table import OwnTable
-from ._replay_forward import Replayed
+from ._replayed import Replayed
 from ._return_writer import TableWriter
 from ._row_codec import parse_row, row_digest
 from ._silent_triggers import without_triggers
@@ -33,7 +33,7 @@ if t.TYPE_CHECKING:
     from ._online_names import OnlineNames
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
-    from ._replay_forward import Say
+    from ._replayed import Say
     from ._table_plan import Plan
 
 _ROWS_AT_ONCE = 500
@@ -150,8 +150,10 @@ def _write(work: _Work, one: ChangedRow, found: t.Mapping[Identity, t.Any], done
     plan = work.table.plan
     own = found.get(one.identity)
     shown = show(plan, one.key)
+    if own is not None and own.aside and one.row is not None:
+        raise _refusal(plan, shown, "SQLite has a row of this key that was set aside, and so never was in PostgreSQL")
     if one.row is None:
-        if own is None:
+        if own is None or own.aside:
             return _Touched(shown, (), None)
         work.writer.delete(shown, own.key)
         done.count(plan.source, deleted=1)

@@ -23,7 +23,7 @@ from ._psycopg2 import sql
 if t.TYPE_CHECKING:
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection, Cursor
-    from ._staged_rows import Gone
+    from ._travelling_rows import Gone
 
 _REFERRING = """
 SELECT pc.relname, n.nspname, c.relname,

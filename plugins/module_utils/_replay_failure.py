@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _row_lookup
-from ._errors import ReplayError
+from ._errors import PostgresError, ReplayError
 from ._postgres_store import postgres_errors
 from ._psycopg2 import psycopg2
 from ._row_codec import parse_row, sqlite_row
@@ -85,6 +85,27 @@ def refuse_wrong(source: sqlite3.Connection, connection: Connection, staged: Sta
     )
 
 
+def refuse_unchecked(connection: Connection) -> None:
+    """Let PostgreSQL check what it was told to put off.
+
+    Raises:
+        ReplayError: A constraint does not hold; PostgreSQL names the values.
+        PostgresError: The session is gone.
+    """
+    try:
+        with postgres_errors("Checking the constraints of replayed rows"), connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    except PostgresError as error:
+        if not isinstance(error.__cause__, psycopg2.IntegrityError):
+            raise
+        raise ReplayError(
+            f"Changed rows of table {error.facts.get('table')} cannot be replayed into PostgreSQL",
+            error.why,
+            _REMEDY,
+            **error.facts,
+        ) from error
+
+
 def refusal(plan: TablePlan, key: Key, why: str, column: str = "", **facts: t.Any) -> ReplayError:
     """Return the error of a row of SQLite that does not become the same in PostgreSQL."""
     shown = _row_lookup.shown(plan, key)
@@ -140,7 +161,7 @@ def _grouped(pairs: t.Sequence[tuple[StagedTable, Key]]) -> Staged:
 
 def _fails(connection: Connection, part: Staged, write: t.Callable[[Staged], t.Any]) -> BaseException | None:
     """Write a part on top of what is there; undo it where it fails, and return why."""
-    before = [(table, len(table.keys), len(table.gone)) for table, _keys in part]
+    before = [(table, len(table.keys), len(table.rows.gone)) for table, _keys in part]
     with connection.cursor() as cursor:
         cursor.execute("SAVEPOINT sxops_part")
         try:
@@ -175,5 +196,5 @@ def _orphan(connection: Connection, staged: Staged, error: BaseException) -> Rep
                     why = f"its parent in {reference.parent} is not there, or does not travel ({said})"
                     return refusal(table.plan, table.keys[row[0]], why, columns, sqlstate=_ORPHAN)
         for table, first, _last in ranges.values():
-            table.forget(first, len(table.gone))
+            table.forget(first, len(table.rows.gone))
     return None

@@ -14,18 +14,18 @@ gone are deleted afterwards, children before parents.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import typing as t
 
 from . import _fence_postgres, _replay_deletes, _touched_quarantine
 from ._errors import ReplayError
 from ._online_names import TENANT_TABLE
 from ._postgres_store import identifier, postgres_errors, roll_back
-from ._psycopg2 import psycopg2, sql
-from ._replay_failure import Staged, culprit, refuse_values, refuse_wrong
+from ._psycopg2 import sql
+from ._replay_failure import refuse_unchecked, refuse_wrong
+from ._replay_upserts import Upserts, refers_to_itself
+from ._replayed import Replayed
 from ._sequences import align
-from ._staged_rows import Gone, StagedTable
-from ._unique_values import make_room
+from ._staged_rows import StagedTable
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -35,36 +35,11 @@ if t.TYPE_CHECKING:
     from ._planned_table import TablePlan
     from ._psycopg2 import Connection
     from ._replay_deletes import Referring
+    from ._replayed import Say
     from ._table_plan import Plan
+    from ._travelling_rows import Gone
 
 BATCH = 5000
-_UNIQUE_VIOLATION = "23505"
-
-
-@dataclasses.dataclass
-class Replayed:
-    """What a pass changed in the store that received it: rows that were there already as they are do not count."""
-
-    upserted: int = 0
-    deleted: int = 0
-    tables: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
-
-    def count(self, table: str, upserted: int = 0, deleted: int = 0) -> None:
-        if not upserted and not deleted:
-            return
-        found = self.tables.setdefault(table, {"upserted": 0, "deleted": 0})
-        found["upserted"] += upserted
-        found["deleted"] += deleted
-        self.upserted += upserted
-        self.deleted += deleted
-
-    def __iadd__(self, other: Replayed) -> Replayed:
-        for table, counts in other.tables.items():
-            self.count(table, **counts)
-        return self
-
-
-Say = t.Callable[[str, int, int], None]
 
 
 def replay(
@@ -202,15 +177,14 @@ class _Pass:
                 if all(_found_by_index(table) for table in self._touched):
                     cursor.execute("SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off")
             yield
-            with postgres_errors("Checking the constraints of replayed rows"), self._connection.cursor() as cursor:
-                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            refuse_unchecked(self._connection)
             for staged in self._staged.values():
                 refuse_wrong(self._source, self._connection, staged, self._source_id)
 
     # Rows that are there
 
     def _upsert_group(self, group: t.Sequence[TablePlan]) -> None:
-        if len(group) == 1 and not _refers_to_itself(group[0]):
+        if len(group) == 1 and not refers_to_itself(group[0]):
             (plan,) = group
             keys = self._pending.tables.get(plan.source, [])
             for start in range(0, len(keys), self._batch):
@@ -227,86 +201,17 @@ class _Pass:
 
     def _upsert(self, work: t.Sequence[tuple[TablePlan, list[Key]]]) -> None:
         staged = [(self._stage(plan), keys) for plan, keys in work]
-        before = {table.plan.target: len(table.gone) for table, _keys in staged}
-        counts = self._try(staged)
+        before = {table.plan.target: len(table.rows.gone) for table, _keys in staged}
+        upserts = Upserts(self._source, self._connection, self._source_id, self._pending, self._referring, self._fixed)
+        counts = upserts.write(staged)
         for table, keys in staged:
-            target = table.plan.target
+            target, rows = table.plan.target, table.rows
             self._done.count(table.plan.source, upserted=counts.get(target, 0))
-            self._gone.setdefault(target, {}).update((one.key, one) for one in table.gone[before[target] :])
-            self._present.setdefault(target, set()).update(table.present)
+            self._gone.setdefault(target, {}).update((one.key, one) for one in rows.gone[before[target] :])
+            self._present.setdefault(target, set()).update(rows.present)
             _touched_quarantine.follow(
-                self._source, self._connection, table.plan, self._names.schema_name, self._source_id, keys, table.aside
+                self._source, self._connection, table.plan, self._names.schema_name, self._source_id, keys, rows.aside
             )
-
-    def _try(self, staged: Staged) -> dict[str, int]:
-        with postgres_errors("Preparing to write replayed rows"), self._connection.cursor() as cursor:
-            for table, _keys in staged:
-                table.make()
-            cursor.execute("SAVEPOINT sxops_batch")
-        before = [(table, len(table.keys), len(table.gone)) for table, _keys in staged]
-        try:
-            counts = self._write(staged)
-        except psycopg2.Error as error:
-            self._undo(before)
-            for table, keys in staged:
-                refuse_values(self._source, table.plan, self._source_id, keys)
-            if getattr(error, "pgcode", None) != _UNIQUE_VIOLATION:
-                raise culprit(self._connection, staged, self._write, error) from error
-            # Their partners may be among the keys that come later.
-            everything = [(table, self._pending.tables[table.plan.source]) for table, _keys in staged]
-            try:
-                counts = self._write(everything, with_room=True)
-            except psycopg2.Error as second:
-                self._undo(before)
-                raise culprit(self._connection, staged, self._write, second) from second
-        with postgres_errors("Writing replayed rows"), self._connection.cursor() as cursor:
-            cursor.execute("RELEASE SAVEPOINT sxops_batch")
-        return counts
-
-    def _undo(self, before: t.Sequence[tuple[StagedTable, int, int]]) -> None:
-        with postgres_errors("Trying replayed rows once more"), self._connection.cursor() as cursor:
-            cursor.execute("ROLLBACK TO SAVEPOINT sxops_batch")
-        for table, keys, gone in before:
-            table.forget(keys, gone)
-
-    def _write(self, staged: Staged, with_room: bool = False) -> dict[str, int]:
-        with self._connection.cursor() as cursor:
-            ranges = [(table, *table.fill(keys)) for table, keys in staged]
-            if with_room:
-                for table, first, last in ranges:
-                    make_room(cursor, table, first, last, self._referring.get(table.plan.target, ()))
-            if len(ranges) == 1 and not _refers_to_itself(ranges[0][0].plan):
-                ((table, first, last),) = ranges
-                count = 0
-                update = table.update(first, last, self._fixed.get(table.plan.target, ()))
-                for statement in [update, table.insert(first, last)] if first < last else []:
-                    if statement is not None:
-                        cursor.execute(statement)
-                        count += cursor.rowcount
-                return {table.plan.target: count}
-            # One statement: foreign keys are looked at when all of it is done.
-            parts = []
-            for table, first, last in ranges:
-                update = table.update(first, last, self._fixed.get(table.plan.target, ()))
-                for statement in (update, table.insert(first, last)):
-                    if statement is not None:
-                        parts.append((table.plan.target, statement))
-            names = [sql.Identifier(f"sxops_part_{number}") for number in range(len(parts))]
-            cursor.execute(
-                sql.SQL("WITH {} SELECT {}").format(
-                    sql.SQL(", ").join(
-                        [
-                            sql.SQL("{} AS ({} RETURNING 1)").format(name, statement)
-                            for name, (_target, statement) in zip(names, parts)
-                        ]
-                    ),
-                    sql.SQL(", ").join([sql.SQL("(SELECT count(*) FROM {})").format(name) for name in names]),
-                )
-            )
-            counts: dict[str, int] = {}
-            for (target, _statement), count in zip(parts, cursor.fetchone() or ()):
-                counts[target] = counts.get(target, 0) + count
-            return counts
 
     def _stage(self, plan: TablePlan) -> StagedTable:
         if plan.target not in self._staged:
@@ -319,7 +224,7 @@ class _Pass:
 
     def _delete_group(self, group: t.Sequence[TablePlan]) -> None:
         gone = {plan.target: (plan, self._really_gone(plan)) for plan in group}
-        if len(group) > 1 or _refers_to_itself(group[0]):
+        if len(group) > 1 or refers_to_itself(group[0]):
             self._delete(gone)
             return
         ((target, (plan, keys)),) = gone.items()
@@ -353,10 +258,6 @@ def _groups(plan: Plan) -> list[list[TablePlan]]:
     groups = [[table] for table in plan.tables if table.target not in plan.cyclic]
     cyclic = [table for table in plan.tables if table.target in plan.cyclic]
     return [*groups, cyclic] if cyclic else groups
-
-
-def _refers_to_itself(plan: TablePlan) -> bool:
-    return any(reference.parent_target == plan.target for reference in plan.references)
 
 
 def _found_by_index(plan: TablePlan) -> bool:

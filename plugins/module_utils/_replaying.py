@@ -4,13 +4,12 @@
 
 # Note that this module_util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the module tenant_replay does: pass after pass in one direction, until there is a reason to stop."""
+
+"""What the module tenant_replay does in either direction; L(_replay_loop) is what it has in common."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import pathlib
 import time
 import typing as t
 
@@ -26,100 +25,23 @@ from . import (
     _return_path,
     _sqlite_store,
 )
-from ._errors import BadInput, CaptureError, CutoverError, LockHeld, PostgresError, ReplayError, SqliteError
-from ._left_behind import Left
-from ._online_names import OnlineNames
+from ._errors import CaptureError, ReplayError
 from ._postgres_store import profile_lock
-from ._psycopg2 import psycopg2
-from ._replay_forward import Replayed
+from ._replay_loop import FENCE_DOWN, MOST_LISTED, TO_POSTGRES, ReplayLoop
 from ._row_lookup import shown
 from ._sqlite_writer import open_writable
-from ._tenant_stores import Stores, open_stores
 
 if t.TYPE_CHECKING:
     from ._change_log import Key, Pending
-    from ._progress import Progress
+    from ._left_behind import Left
+    from ._online_names import OnlineNames
+    from ._tenant_stores import Stores
 
-TO_POSTGRES, TO_SQLITE = "to_postgres", "to_sqlite"
-MOST_LISTED = 10_000
 _BUSY_MS = 5_000
-_HOLD_PAUSE = 0.5
 
 
-@dataclasses.dataclass
-class Outcome:
-    """What is returned: see the module."""
-
-    replayed: Replayed = dataclasses.field(default_factory=Replayed)
-    pending: int = 0
-    lag_seconds: float | None = None
-    conflicts: list[_merge.Conflict] = dataclasses.field(default_factory=list)
-    left: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
-    left_rows: int = 0
-    exported: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
-    passes: int = 0
-    stopped_by: str = ""
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """Return it as the result of the module."""
-        return {
-            "replayed": self.replayed.upserted,
-            "deleted": self.replayed.deleted,
-            "pending": self.pending,
-            "lag_seconds": self.lag_seconds,
-            "tables": [{"table": name, **counts} for name, counts in self.replayed.tables.items()],
-            "conflicts": [one.as_dict() for one in self.conflicts],
-            "left": self.left[:MOST_LISTED],
-            "left_rows": self.left_rows,
-            "exported": self.exported,
-            "passes": self.passes,
-            "stopped_by": self.stopped_by,
-        }
-
-
-class Replaying:
-    """One call of the module.
-
-    Args:
-        params: The options.
-        check: Whether only to tell what would be done.
-        progress: Is told of every pass.
-    """
-
-    def __init__(self, params: t.Mapping[str, t.Any], check: bool, progress: Progress) -> None:
-        self._params = params
-        self._check = check
-        self._progress = progress
-        self._started = time.monotonic()
-        self._last: tuple[Stores, OnlineNames] | None = None
-        self.outcome = Outcome()
-
-    def run(self) -> Outcome:
-        """Do it.
-
-        Raises:
-            CutoverError: It cannot be done, or not all of it.
-        """
-        self._check_options()
-        while True:
-            try:
-                with open_stores(self._params) as stores:
-                    stores.plan.refuse()
-                    names = OnlineNames(stores.profile.schema_name)
-                    self._last = stores, names
-                    self._run(stores, names)
-                    return self.outcome
-            except (PostgresError, SqliteError, LockHeld) as error:
-                if not self._endures(error):
-                    raise
-            if self._must_stop():
-                return self.outcome
-
-    def _check_options(self) -> None:
-        if self._params["conflict"] == _merge.LAST_WRITE and not self._params["timestamp_column"]:
-            raise BadInput("conflict last_write_wins needs timestamp_column")
-        if bool(self._params["snapshot_path"]) != bool(self._params["snapshot_sha256"]):
-            raise BadInput("snapshot_path and snapshot_sha256 belong together")
+class Replaying(ReplayLoop):
+    """One call of the module."""
 
     def _run(self, stores: Stores, names: OnlineNames) -> None:
         if self._params["direction"] == TO_POSTGRES:
@@ -127,63 +49,6 @@ class Replaying:
         else:
             self._export(stores, names)
             self._to_sqlite(stores, names)
-
-    # Going on
-
-    def _endures(self, error: CutoverError) -> bool:
-        """Whether what failed may be gone in a moment, and there is time to wait for that."""
-        if self._last is None or self._check or not (self._held or self._params["duration"]):
-            return False
-        if isinstance(error, LockHeld):
-            return True
-        if isinstance(error, SqliteError):
-            return bool(error.facts.get("locked"))
-        gone = (psycopg2.OperationalError, psycopg2.InterfaceError)
-        return error.facts.get("reason") == "unreachable" or isinstance(error.__cause__, gone)
-
-    @property
-    def _held(self) -> bool:
-        return bool(self._params["hold_file"]) and pathlib.Path(self._params["hold_file"]).exists()
-
-    @property
-    def _spent(self) -> float:
-        return time.monotonic() - self._started
-
-    def _must_stop(self) -> bool:
-        """Wait for the next pass; return whether there is none, and say why."""
-        if self._held:
-            time.sleep(min(self._params["interval"], _HOLD_PAUSE))
-        elif self._params["duration"] and self._spent < self._params["duration"]:
-            time.sleep(min(self._params["interval"], max(self._params["duration"] - self._spent, 0)))
-        else:
-            self.outcome.stopped_by = "hold_released" if self._params["hold_file"] else "duration"
-            return True
-        if self._params["direction"] == TO_SQLITE and self._last is not None and not self._is_fenced(*self._last):
-            self.outcome.stopped_by = "fence_down"
-            return True
-        return False
-
-    def _is_fenced(self, stores: Stores, names: OnlineNames) -> bool:
-        # Also while PostgreSQL is gone: whoever goes back meanwhile is not to find another writer.
-        with contextlib.closing(_sqlite_store.open_readonly(self._params["sqlite_path"])) as source:
-            tables = [table.source for table in stores.plan.tables]
-            return _fence_sqlite.state(source, _sqlite_store.read_catalog(source), tables, names) == _fence_sqlite.UP
-
-    def _tell(self, pending: Pending) -> t.Callable[[str, int, int], None]:
-        self.outcome.passes += 1
-        lag = f", oldest {pending.oldest_s:.1f} s" if pending.oldest_s is not None else ""
-        self._progress.begin("replay", f"pass {self.outcome.passes} ({pending.count} keys{lag})", pending.count)
-        told: dict[str, int] = {}
-
-        def say(table: str, done: int, _rows: int) -> None:
-            self._progress.advance(done - told.get(table, 0))
-            told[table] = done
-
-        return say
-
-    def _note(self, pending: Pending) -> None:
-        self.outcome.pending = pending.count
-        self.outcome.lag_seconds = None if pending.oldest_s is None else round(pending.oldest_s, 3)
 
     # Into PostgreSQL
 
@@ -201,10 +66,11 @@ class Replaying:
         while True:
             with profile_lock(stores.connection, stores.profile.source_id):
                 tenant, pending = self._forward_pass(stores, names, tenant_column)
+            _catch_up.stop_reading(stores)
             if self._is_done(pending):
                 break
             if pending.count <= self._params["max_lag"]:
-                time.sleep(min(self._params["interval"], _HOLD_PAUSE) if self._held else self._params["interval"])
+                time.sleep(self._pause)
         _catch_up.prune(stores, names, tenant)
 
     def _forward_pass(
@@ -226,7 +92,7 @@ class Replaying:
         capture = _catch_up.look(stores, names, tenant_column)
         stores.connection.rollback()
         tenant = _catch_up.check(_online_journal.read(stores.connection, names.schema_name), names, capture)
-        pending = _catch_up.pending(stores, names, tenant)
+        pending = _catch_up.pending(stores, names, tenant, self._params["max_lag"])
         self._note(pending)
         return tenant, pending
 
@@ -280,7 +146,7 @@ class Replaying:
             if not _return_path.is_fenced(target, stores.plan, names):
                 if self._goes_on:
                     # A return path that is begun again after somebody went back is no wish to merge.
-                    self.outcome.stopped_by = "fence_down"
+                    self.outcome.stopped_by = FENCE_DOWN
                 else:
                     with profile_lock(stores.connection, stores.profile.source_id):
                         self._merge(stores, names)
@@ -297,7 +163,7 @@ class Replaying:
                 self.outcome.replayed += drained.replayed
                 self._note(self._pending(stores, names))
                 if not drained.fenced:
-                    self.outcome.stopped_by = "fence_down"
+                    self.outcome.stopped_by = FENCE_DOWN
                     return
                 if not self._goes_on:
                     self.outcome.stopped_by = "drained"

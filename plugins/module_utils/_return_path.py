@@ -21,7 +21,7 @@ from . import _change_log, _fence_sqlite
 from ._errors import ReplayError
 from ._postgres_store import postgres_errors
 from ._replay_back import read_all, replay_back
-from ._replay_forward import Replayed
+from ._replayed import Replayed
 from ._sqlite_store import read_catalog
 from ._sqlite_writer import begin_writing, writing
 
@@ -31,7 +31,7 @@ if t.TYPE_CHECKING:
     from ._change_log import Key, Pending
     from ._online_names import OnlineNames
     from ._psycopg2 import Connection
-    from ._replay_forward import Say
+    from ._replayed import Say
     from ._table_plan import Plan
 
 BATCH = 500

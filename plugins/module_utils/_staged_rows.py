@@ -15,33 +15,23 @@ from __future__ import annotations
 import io
 import typing as t
 
-from . import _row_lookup
 from ._psycopg2 import psycopg2, sql
-from ._range import Range
-from ._row_codec import csv_options, postgres_row, row_digest, sqlite_csv_field, sqlite_csv_row, sqlite_row
-from ._row_stream import CHUNK_BYTES, WIDE_BYTES, RowStream
-from ._sqlite_store import quote, reading
-from ._value_kind import problems_of
+from ._row_codec import csv_options, postgres_row
+from ._row_stream import CHUNK_BYTES
+from ._sqlite_store import reading
+from ._travelling_rows import TravellingRows
 from ._value_kinds import KINDS
 
 if t.TYPE_CHECKING:
     import sqlite3
 
     from ._change_log import Key
-    from ._planned_table import ColumnPlan, Reference, SetAside, TablePlan
+    from ._planned_table import ColumnPlan, Reference, TablePlan
     from ._psycopg2 import Connection, Cursor
 
 _DIGEST, _PLACE = "sxops_digest", "sxops_place"
 _CHARACTER_BYTES = 4
 _BY_LETTERS = KINDS["citext"].equality
-
-
-class Gone(t.NamedTuple):
-    """A key that has no row to travel any more: its texts for PostgreSQL, and what it is equal by there."""
-
-    key: Key
-    texts: tuple[str, ...]
-    identity: tuple[t.Any, ...]
 
 
 class StagedTable:
@@ -57,9 +47,7 @@ class StagedTable:
 
     Attributes:
         keys: What has been staged, by place.
-        aside: The keys of rows that a policy sets aside.
-        gone: The keys without a row to travel.
-        present: What staged rows are equal by in PostgreSQL, where that is not what SQLite finds equal.
+        rows: What was seen in SQLite.
     """
 
     def __init__(
@@ -75,21 +63,13 @@ class StagedTable:
         self.compared = plan.with_compared()
         self.target = sql.Identifier(schema_name, plan.target)
         self.keys: list[Key] = []
-        self.aside: dict[Key, SetAside] = {}
-        self.gone: list[Gone] = []
-        self.present: set[tuple[t.Any, ...]] = set()
+        self.rows = TravellingRows(source, plan, source_id)
         self._source = source
         self._connection = connection
-        self._source_id = source_id
         self._schema_name = schema_name
         self.stage = sql.Identifier(f"sxops_stage_{number}")
         self._made = False
         self.staged_columns = [f"sxops_{place}" for place in range(len(plan.columns))]
-
-    @property
-    def loose(self) -> bool:
-        """Whether PostgreSQL may find keys equal that SQLite does not."""
-        return any(not self.plan.columns[place].kind.equal_alike for place in self.plan.key_places)
 
     def fill(self, keys: t.Sequence[Key]) -> tuple[int, int]:
         """Stage the rows of these keys; return the first place and the one after the last.
@@ -116,7 +96,13 @@ class StagedTable:
     def forget(self, first: int, gone: int) -> None:
         """Forget what was staged from a place on, and the keys without a row from another on: it was rolled back."""
         del self.keys[first:]
-        del self.gone[gone:]
+        del self.rows.gone[gone:]
+
+    def _lines(self, keys: t.Sequence[Key]) -> t.Iterator[bytes]:
+        for row in self.rows.read(keys):
+            yield from row.pieces
+            yield b",\\x%s,%d\n" % (row.digest.hex().encode(), len(self.keys))
+            self.keys.append(row.key)
 
     def make(self) -> None:
         """Make the temporary table; nothing happens where it is there.
@@ -144,85 +130,6 @@ class StagedTable:
                 )
             )
         self._made = True
-
-    def _lines(self, keys: t.Sequence[Key]) -> t.Iterator[bytes]:
-        plan = self.plan
-        own, own_values = _row_lookup.own_row(plan, self._source_id)
-        whens = "".join(f" WHEN {aside.condition} THEN {place}" for place, aside in enumerate(plan.set_aside))
-        lengths = " + ".join(f"ifnull(length({quote(column.source)}), 0)" for column in plan.columns)
-        wide = f"({lengths}) > {WIDE_BYTES // _CHARACTER_BYTES}" if plan.row_name else "0"
-        identity = "".join(f", {expression}" for expression in self._identities())
-        selected = (
-            f"SELECT {f'CASE{whens} END' if whens else 'NULL'},"
-            f" CASE WHEN {wide} THEN NULL ELSE {sqlite_csv_row(plan.source_codec)} END,"
-            f" {sqlite_row(self.compared.source_codec)}{identity} FROM {quote(plan.source)} WHERE "
-        )
-        for key in keys:
-            where, values = _row_lookup.key_condition(plan.key, key)
-            some = Range(f"{where} AND {own}", (*values, *own_values))
-            row = self._source.execute(selected + some.where, some.values).fetchone()
-            if row is None or row[0] is not None:
-                self._leave_out(key, None if row is None else plan.set_aside[row[0]])
-                continue
-            _aside, line, canonical, *found = row
-            if self.loose:
-                self.present.add(self._folded(found))
-            if line is None:
-                yield from self._wide(some)
-            else:
-                yield line
-            yield b",\\x%s,%d\n" % (row_digest(canonical).hex().encode(), len(self.keys))
-            self.keys.append(key)
-
-    def _wide(self, some: Range) -> t.Iterator[bytes]:
-        stream = RowStream(self._source, self.plan, some, lambda _rows: None).start(False, WIDE_BYTES)
-        held = stream.read()
-        while piece := stream.read():
-            yield held
-            held = piece
-        yield held[:-1]  # without the end of the line
-
-    def _identities(self) -> list[str]:
-        if not self.loose:
-            return []
-        columns = [self.plan.columns[place] for place in self.plan.key_places]
-        return [column.kind.equality.replace("{x}", quote(column.source)) for column in columns]
-
-    def _folded(self, values: t.Sequence[t.Any]) -> tuple[t.Any, ...]:
-        # Of other letters than ASCII's, citext decides by its locale: they are taken for equal.
-        kinds = [self.plan.columns[place].kind for place in self.plan.key_places]
-        return tuple(
-            value.decode(errors="replace").lower() if kind.equality == _BY_LETTERS else value
-            for kind, value in zip(kinds, values)
-        )
-
-    def _leave_out(self, key: Key, aside: SetAside | None) -> None:
-        if aside is not None:
-            self.aside[key] = aside
-        gone = self._as_gone(key)
-        if gone is not None:
-            self.gone.append(gone)
-
-    def _as_gone(self, key: Key) -> Gone | None:
-        """Return what a key is in PostgreSQL; None for one that it cannot hold, and therefore does not."""
-        columns = [self.plan.columns[place] for place in self.plan.key_places]
-        if any(value is None for value in key):
-            return None
-        places, values = zip(*map(_row_lookup.placeholder, key))
-        names = [quote(column.source) for column in columns]
-        given = ", ".join(f"{place} AS {name}" for place, name in zip(places, names))
-        problems = [
-            problem.condition.replace("{x}", name)
-            for column, name in zip(columns, names)
-            for problem in problems_of(column.kind, column.target_type, True)
-        ]
-        whens = " ".join(f"WHEN {problem} THEN 1" for problem in problems)
-        fields = [sqlite_csv_field(column.source, column.kind) for column in columns]
-        selected = ", ".join([f"CASE {whens} END" if whens else "NULL", *fields, *self._identities()])
-        row = self._source.execute(f"SELECT {selected} FROM (SELECT {given})", values).fetchone()
-        if row[0]:
-            return None
-        return Gone(key, tuple(field.decode() for field in row[1 : 1 + len(key)]), self._folded(row[1 + len(key) :]))
 
     # What PostgreSQL does with it
 
@@ -257,7 +164,7 @@ class StagedTable:
 
         C(fixed) are columns that PostgreSQL lets nobody change.
         """
-        kept = set() if self.loose else set(self.plan.key_places)
+        kept = set() if self.rows.loose else set(self.plan.key_places)
         places = [
             place for place, column in enumerate(self.plan.columns) if place not in kept and column.target not in fixed
         ]

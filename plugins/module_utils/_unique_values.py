@@ -60,7 +60,7 @@ def make_room(cursor: Cursor, table: StagedTable, first: int, last: int, referri
         )
         pending = sql.SQL(
             "(EXISTS (SELECT 1 FROM {} AS s WHERE {}) OR EXISTS (SELECT 1 FROM {} AS g WHERE {}))"
-        ).format(table.stage, table.joined(), as_relation(plan, [one.texts for one in table.gone]), is_key(plan))
+        ).format(table.stage, table.joined(), as_relation(plan, [one.texts for one in table.rows.gone]), is_key(plan))
         victim = sql.SQL("EXISTS (SELECT 1 FROM {} AS s WHERE {} AND {} AND NOT ({})) AND {}").format(
             table.stage, table.between(first, last), held, table.joined(), pending
         )

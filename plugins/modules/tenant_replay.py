@@ -278,7 +278,8 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._profile import profile_of
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import open_progress
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._replaying import TO_POSTGRES, TO_SQLITE, Replaying
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._replay_loop import TO_POSTGRES, TO_SQLITE
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._replaying import Replaying
 
 
 def replay(module: AnsibleModule) -> dict[str, t.Any]:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Iterator
 from typing import Any
 
 from _databases import Tenant
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _capture_postgres,
     _capture_sqlite,
+    _catch_up,
     _change_log,
     _fence_sqlite,
     _online_journal,
@@ -24,7 +24,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._online_names import OnlineNames
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._replay_forward import Replayed
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._sqlite_tokens import quote
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores, open_stores
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._tenant_stores import Stores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,19 +100,7 @@ class Online(Tenant):
     def back(self) -> Replayed:
         """Do one pass into SQLite, committed and acknowledged."""
         with self.stores() as stores, contextlib.closing(self.writer()) as target:
-            pending = _change_log.postgres_pending(stores.connection, stores.plan, self.names)
-            target.execute("BEGIN IMMEDIATE")
-            try:
-                done = _replay_back.replay_back(
-                    stores.connection, target, stores.plan, self.names, self.source_id, pending
-                )
-            except BaseException:
-                target.execute("ROLLBACK")
-                raise
-            target.execute("COMMIT")
-            _change_log.acknowledge(stores.connection, self.names, pending.entries)
-            stores.connection.commit()
-            return done
+            return back(self, stores, target)
 
     def writer(self) -> sqlite3.Connection:
         return _sqlite_writer.open_writable(self.sqlite_path, 5000)
@@ -140,6 +128,7 @@ class Online(Tenant):
 
 
 def forward(online: Online, stores: Stores, **options: Any) -> Replayed:
+    _catch_up.read_again(stores)
     pending = _change_log.sqlite_pending(stores.source, stores.plan, online.names, online.position)
     settings = {"one_transaction": False, "position": pending.last, **options}
     stores.connection.rollback()
@@ -148,10 +137,19 @@ def forward(online: Online, stores: Stores, **options: Any) -> Replayed:
     )
     if settings["one_transaction"]:
         stores.connection.commit()
+    _catch_up.stop_reading(stores)
     return done
 
 
-@contextlib.contextmanager
-def both(online: Online) -> Iterator[Stores]:
-    with open_stores(online.params) as stores:
-        yield stores
+def back(online: Online, stores: Stores, target: sqlite3.Connection) -> Replayed:
+    pending = _change_log.postgres_pending(stores.connection, stores.plan, online.names)
+    target.execute("BEGIN IMMEDIATE")
+    try:
+        done = _replay_back.replay_back(stores.connection, target, stores.plan, online.names, online.source_id, pending)
+    except BaseException:
+        target.execute("ROLLBACK")
+        raise
+    target.execute("COMMIT")
+    _change_log.acknowledge(stores.connection, online.names, pending.entries)
+    stores.connection.commit()
+    return done

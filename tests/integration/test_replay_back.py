@@ -305,3 +305,20 @@ def test_generated_columns_are_left_to_sqlite(online: Online) -> None:
     with pytest.raises(ReplayError) as refused:
         online.back()
     assert (refused.value.facts["key"], refused.value.facts["column"]) == ("(id=2)", "half")
+
+
+def test_a_row_that_was_set_aside_is_nobodys_to_change(online: Online) -> None:
+    online = dataclasses.replace(online, options={"policies": {"nul_character": "quarantine"}})
+    online.sqlite(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)", ("INSERT INTO t VALUES (1, ?), (2, 'b')", ("a\0",))
+    )
+    online.create_schema("CREATE TABLE t (id int PRIMARY KEY, x text)")
+    online.begin()
+    before = online.rows("t")
+    online.postgres("INSERT INTO t VALUES (1, 'mine'); DELETE FROM t WHERE id = 1")
+    assert online.back().tables == {}
+    assert online.rows("t") == before
+    assert online.equal()
+    online.postgres("INSERT INTO t VALUES (1, 'mine')")
+    with pytest.raises(ReplayError, match="was set aside"):
+        online.back()
