@@ -16,6 +16,7 @@ import select
 import threading
 import time
 import urllib.parse
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,13 +45,14 @@ class Client:
         items: The items that are its own.
         seed: What its choices come from.
         base_url: Where the profile is served, asked before every request.
+        run: What its values begin with, so that those of another run with the same seed are not taken for its own.
     """
 
-    def __init__(self, number: int, profile: str, items: Sequence[str], seed: int, base_url: BaseUrl) -> None:
+    def __init__(self, number: int, profile: str, items: Sequence[str], seed: int, base_url: BaseUrl, run: str) -> None:
         self.profile = profile
         self.ledger = Ledger()
         self.acknowledged = 0
-        self._number, self._items, self._seed, self._base_url = number, list(items), seed, base_url
+        self._items, self._base_url, self._values = list(items), base_url, f"{run}.{number}"
         self._random = random.Random(f"{seed}/{profile}/{number}")
         self._written = 0
         self._resting: dict[Key, float] = {}
@@ -66,7 +68,7 @@ class Client:
             event = self._send(key, "GET", path, None, None)
         else:
             self._written += 1
-            value = f"{self._seed}.{self._number}.{self._written:08d}"
+            value = f"{self._values}.{self._written:08d}"
             body = {"markdown": value} if kind == NOTE else self._meta(value)
             event = self._send(key, "PUT", path + ("/note-md" if kind == NOTE else "/meta"), body, value)
             if event.outcome is Outcome.UNANSWERED:
@@ -156,7 +158,7 @@ class LoadGenerator:
     Args:
         items: The items of each profile; they are shared out among its clients.
         base_url: Where a profile is served.
-        seed: What every choice comes from; the same seed gives the same requests.
+        seed: What every choice comes from; the same seed gives the same requests, but for a part of the values.
         clients: How many clients, shared out among the profiles.
     """
 
@@ -165,11 +167,12 @@ class LoadGenerator:
             raise ValueError("at least one client for each profile, and an item for each client")
         self.profiles, self.seed = list(items), seed
         self.clients: list[Client] = []
+        run = uuid.uuid4().hex[:8]
         for number in range(clients):
             profile = self.profiles[number % len(self.profiles)]
             share = -(-(clients - number % len(self.profiles)) // len(self.profiles))
             own = items[profile][number // len(self.profiles) :: share]
-            self.clients.append(Client(number, profile, own, seed, base_url))
+            self.clients.append(Client(number, profile, own, seed, base_url, run))
         self._stop, self._go = threading.Event(), threading.Event()
         self._idle = [threading.Event() for _client in self.clients]
         self._threads: list[threading.Thread] = []

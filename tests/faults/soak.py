@@ -13,7 +13,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ from local_stack.errors import StackError
 from local_stack.stack import Stack
 
 from .clients import LoadGenerator
+from .ledger import Event
 from .load import base_url, items_of, tenant_dsn
 from .modules import StepFailed
-from .report import Report, make_report, percentile, write_outage
+from .report import percentile, write_outage
 from .soak_page import SECTION, render_section
 from .soak_steps import METHODS, ROUTE, ModuleSteps, Steps, Switched
 from .verifier import Store, Verdict, postgres_store, sqlite_store, verify
@@ -37,7 +38,7 @@ _ITEMS_OF_CLIENTS = 200
 _ROUNDS = 100
 _PATIENCE = 60.0
 # At least so many writes are acknowledged in each phase of a round; how many more is the seed's.
-_WRITES = (10, 60)
+_WRITES = (5, 30)
 Say = Callable[[str], None]
 
 
@@ -56,11 +57,6 @@ class Subject:
     generator: LoadGenerator
     sqlite: Store
     postgres: Store
-
-    @property
-    def others(self) -> list[str]:
-        """The profiles that stay where they are."""
-        return [profile for profile in self.generator.profiles if profile != MOVED]
 
     def verify(self, live: Store) -> Verdict:
         """Compare every acknowledged write with the live stores; C(live) is that of the profile that is moved."""
@@ -126,13 +122,25 @@ def one_round(subject: Subject, steps: Steps, seed: int) -> dict[str, Any]:
         "done_though_refused": verdict.done_though_refused,
         "examples": verdict.examples,
         "profiles": report.as_dict(),
-        "others_during_switch": _others(events, subject, (there.began, there_until)).as_dict(),
+        "others_added_ms": _ms(_added_to_others(events, there.began, there_until)),
     }
 
 
-def _others(events: list[Any], subject: Subject, window: tuple[float, float]) -> Report:
-    during = [event for event in events if event.ended >= window[0] and event.sent <= window[1]]
-    return make_report([event for event in during if event.key.profile != MOVED], subject.others)
+def _added_to_others(events: Sequence[Event], began: float, ended: float) -> float | None:
+    """Return by how much the slowest write of other profiles during a switch was slower than in as long before it."""
+
+    def slowest(since: float, until: float) -> float | None:
+        return max(
+            (
+                event.ended - event.sent
+                for event in events
+                if event.is_write and event.key.profile != MOVED and event.ended >= since and event.sent <= until
+            ),
+            default=None,
+        )
+
+    before, during = slowest(2 * began - ended, began), slowest(began, ended)
+    return None if before is None or during is None else during - before
 
 
 def summary(rounds: list[Mapping[str, Any]], method: str) -> dict[str, Any]:
@@ -168,6 +176,7 @@ def summary(rounds: list[Mapping[str, Any]], method: str) -> dict[str, Any]:
         "rollback_ms": spread("rollback_ms"),
         "rollback_lock_hold_ms": spread("rollback_lock_hold_ms"),
         "rollback_outage_ms": spread("rollback_outage_ms"),
+        "others_added_ms": spread("others_added_ms"),
         "refused": over_profiles("refused", moved=True),
         "unanswered": over_profiles("unanswered", moved=True),
         "failed_reads": over_profiles("failed_reads", moved=True),

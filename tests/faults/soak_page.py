@@ -18,6 +18,7 @@ _FIGURES = (
     ("write_outage_ms", "no write acknowledged, there"),
     ("rollback_lock_hold_ms", "lock of the live store, back"),
     ("rollback_outage_ms", "no write acknowledged, back"),
+    ("others_added_ms", "added to the slowest write of the other profile, there"),
     ("rollback_ms", "rollback, from the command to the next acknowledged write"),
 )
 

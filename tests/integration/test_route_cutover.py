@@ -4,21 +4,20 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from _ansible import Playbook, wait_for
 from _cutover import HOST, World, message, new_world, refused, succeeded
+from _haproxy import require_haproxy
 from _writer import Writer
 from api_client import Api
-
-pytestmark = pytest.mark.skipif(shutil.which("haproxy", path="/usr/sbin:/usr/bin") is None, reason="no HAProxy here")
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    require_haproxy()
     items = {"assets_1": 100, "assets_2": 40}
     with new_world(tmp_path_factory.mktemp("route") / "s", items=items, router=True) as made:
         yield made

@@ -22,6 +22,7 @@ def a_round(number: int, **changes: Any) -> dict[str, Any]:
         "rollback_ms": 100.0 * number,
         "rollback_lock_hold_ms": 2.0 * number,
         "rollback_outage_ms": None,
+        "others_added_ms": -1.0 * number,
         "acknowledged": 1000,
         "lost": 0,
         "duplicated": 0,
