@@ -173,17 +173,17 @@ def held(world: World, returned: dict[str, Any], items: list[str]) -> dict[str, 
     """A cutover that waits before its switch and is killed there; another one goes on, and is released."""
     file = world.folder() / "hold"
     with world.running("cutover.yml", hold_switch=True):
-        wait_for(lambda: "hold" in world.phases("started"), "the hold", 120)
+        wait_for(lambda: "hold" in world.phases("started"), "the hold", 300)
         write(world, items[2], "written while held")
-        wait_for(lambda: world.notes("postgres").get(items[2]) == "written while held", "the write in PostgreSQL")
+        wait_for(lambda: world.notes("postgres").get(items[2]) == "written while held", "the write in PostgreSQL", 120)
     assert file.exists() and world.backend() == "sqlite"
     status = line_of(world)
     write(world, items[3], "written while nobody runs")
     with world.running("cutover.yml") as process:
-        wait_for(lambda: world.phases("started")[-1:] == ["hold"] and world.resumed(), "the hold again", 120)
+        wait_for(lambda: world.phases("started")[-1:] == ["hold"] and world.resumed(), "the hold again", 300)
         write(world, items[4], "written while held again")
         file.unlink()
-        assert process.wait(120) == 0, world.log()
+        assert process.wait(300) == 0, world.log()
     return {"status": status, "phases": world.phases_since_resumed()}
 
 
@@ -210,13 +210,13 @@ def test_the_window_drains_the_way_back_and_ends_when_somebody_goes_back(
 ) -> None:
     window = {"demo_window": 3600}
     with world.running("cutover.yml", **window) as process:
-        wait_for(lambda: "The window of assets_1 runs until" in world.log(), "the window", 90)
+        wait_for(lambda: "The window of assets_1 runs until" in world.log(), "the window", 300)
         assert not (world.folder() / "lock.json").exists()
         write(world, items[5], "written in the window")
-        wait_for(lambda: world.notes("sqlite").get(items[5]) == "written in the window", "the write in SQLite")
+        wait_for(lambda: world.notes("sqlite").get(items[5]) == "written in the window", "the write in SQLite", 120)
         refused(world.play("close.yml", variables=window), "the stabilization window runs until", "close_early=true")
         succeeded(world.play("rollback.yml", variables=window))
-        assert process.wait(60) == 0, world.log()
+        assert process.wait(300) == 0, world.log()
     assert world.backend() == "sqlite"
     assert world.notes("sqlite")[items[5]] == "written in the window"
 

@@ -100,7 +100,7 @@ def back(world: World, there: dict[str, Any], by_route: dict[str, Any]) -> Playb
 def test_the_way_back_is_the_same_line_turned_round(world: World, back: Playbook, there: dict[str, Any]) -> None:
     assert store(world) == "sqlite"
     assert processes(world) == there["processes"]
-    assert "Profile assets_1 is on SQLite: the router answered every check." in message(back)
+    assert "Profile assets_1 is on SQLite: api-assets_1 answered every check." in message(back)
     assert "written through the router" in world.notes("sqlite").values()
 
 
