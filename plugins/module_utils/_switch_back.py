@@ -30,7 +30,7 @@ from ._online_journal import RETURNED
 from ._outcome import Outcome
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
-from ._replay_forward import Replayed
+from ._replayed import Replayed
 from ._switch_stores import is_locked
 
 if t.TYPE_CHECKING:

@@ -33,6 +33,7 @@ from ._switch_stores import is_locked
 
 if t.TYPE_CHECKING:
     from ._change_log import Pending
+    from ._replayed import Replayed
     from ._sqlite_store import Catalog
     from ._switch_stores import SwitchStores
 
@@ -133,7 +134,7 @@ def _say_not_switched(stores: SwitchStores) -> None:
                 stores.say_phase(PROVEN)
 
 
-def catch_up(stores: SwitchStores, pending: Pending) -> _replay_forward.Replayed:
+def catch_up(stores: SwitchStores, pending: Pending) -> Replayed:
     """Replay what is pending in batches, without SQLite's lock, and write down how far it went."""
     stores.target.execute("BEGIN")
     try:
@@ -145,7 +146,7 @@ def catch_up(stores: SwitchStores, pending: Pending) -> _replay_forward.Replayed
     return done
 
 
-def _replay(stores: SwitchStores, pending: Pending, *, one_transaction: bool) -> _replay_forward.Replayed:
+def _replay(stores: SwitchStores, pending: Pending, *, one_transaction: bool) -> Replayed:
     return _replay_forward.replay(
         stores.target,
         stores.postgres,
