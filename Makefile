@@ -14,7 +14,7 @@ export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/build/molecule
 export MOLECULE_COMMAND_BORDERS := false
 
-.PHONY: help venv demo demo-rollback demo-stop test lint bench bench-capture soak
+.PHONY: help venv demo demo-rollback demo-stop test lint bench bench-capture bench-lock soak
 
 help: ## what can be typed here
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -54,6 +54,9 @@ soak: venv ## cut over and back under load, again and again: build/soak.json, do
 
 bench-capture: venv ## what capture costs an application that commits row by row in SQLite
 	PYTHONPATH=tests python -m benchmark.capture
+
+bench-lock: venv ## how long a switch holds its lock, in a small and in a large file
+	PYTHONPATH=tests:demo python -m benchmark.lock_hold
 
 # The link makes sxops.pg_cutover importable by its full name: Ansible looks for collections in site-packages.
 .venv/complete: requirements.txt requirements-managed-host.txt requirements-dev.txt demo/requirements.txt

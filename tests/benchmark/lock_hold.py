@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import json
 import shutil
 import sqlite3
@@ -31,12 +32,18 @@ from local_stack.errors import StackError
 
 from .contestants import Contest, ContestantFailed
 from .dataset import SOURCE_ID, Dataset, make_dataset
+from .machine import describe_machine
+from .report import align
+from .sections import write_section
 from .server import Server, find_binaries, throw_away_server
 
 _ROOT = Path(__file__).resolve().parents[2]
 _NAMES = OnlineNames(f"sx_{SOURCE_ID}")
 _TABLES = ("items", "notes")
 _CHANGES = 20
+SECTION = "lock hold"
+_CUTS = ("p50", "p95", "p99")
+_WAYS = {"there": "SQLite's write lock, there", "back": "PostgreSQL's tables, back"}
 
 
 @dataclass(frozen=True)
@@ -135,12 +142,44 @@ def measure(rows: list[int], rounds: int, folder: Path, kind: str) -> dict[str, 
         way: round(found[way][str(max(rows))]["p50"] / found[way][str(min(rows))]["p50"], 2)
         for way in ("there", "back")
     }
-    return {"rounds": rounds, "changes": _CHANGES, "lock_hold_ms": found, "growth": growth}
+    return {
+        "rounds": rounds,
+        "changes": _CHANGES,
+        "lock_hold_ms": found,
+        "growth": growth,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "machine": describe_machine(),
+    }
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:
     cuts = statistics.quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
     return {"p50": round(cuts[49], 1), "p95": round(cuts[94], 1), "p99": round(cuts[98], 1)}
+
+
+def render(found: dict[str, Any]) -> str:
+    """Return the section of docs/benchmarks.md."""
+    rows = [
+        (
+            f"{int(count):,}" if place == 0 else "",
+            meaning,
+            *(f"{found['lock_hold_ms'][way][count][cut]:.1f}" for cut in _CUTS),
+        )
+        for count in found["lock_hold_ms"]["there"]
+        for place, (way, meaning) in enumerate(_WAYS.items())
+    ]
+    table = align([("rows", "lock, in ms", *_CUTS), *rows], right_from=2)
+    machine = found["machine"]
+    there, back = (f"{found['growth'][way]:.2f}" for way in _WAYS)
+    return f"""## How long the lock is held
+
+`make bench-lock` on {found["date"]}, on {machine["processor"]}: files of both sizes in turn,
+{found["rounds"]} switches there and back each, with {found["changes"]} changed rows waiting every time. What happens
+under the lock does not depend on the size of the tables: the median of the large file is {there} times that of the
+small one on the way there, {back} times on the way back.
+
+{table}
+"""
 
 
 def main() -> int:
@@ -150,6 +189,7 @@ def main() -> int:
     parser.add_argument("--server", choices=("any", "debian", "embedded"), default="any")
     parser.add_argument("--folder", type=Path, default=_ROOT / "build" / "bench")
     parser.add_argument("--json", type=Path, default=_ROOT / "build" / "lock_hold.json")
+    parser.add_argument("--markdown", type=Path, default=_ROOT / "docs" / "benchmarks.md")
     arguments = parser.parse_args()
     try:
         found = measure(arguments.rows, arguments.rounds, arguments.folder.resolve(), arguments.server)
@@ -158,6 +198,7 @@ def main() -> int:
         return 1
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_section(arguments.markdown, SECTION, render(found))
     print(json.dumps(found, indent=2))
     return 0
 

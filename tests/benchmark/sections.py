@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Written into the page of `make bench` by somebody else.
-_OF_OTHERS = ("soak",)
+# Written into the page of `make bench` by others.
+_OF_OTHERS = ("lock hold", "soak")
 
 
 def _marks(name: str) -> tuple[str, str]:
