@@ -16,7 +16,7 @@ from __future__ import annotations
 import typing as t
 
 from ._errors import SchemaRefused
-from ._sqlite_declaration import IndexDeclaration, index_declaration
+from ._sqlite_declaration import IndexDeclaration, index_declaration, table_declaration
 from ._sqlite_expression import Node, parse
 from ._sqlite_tokens import (
     BLOB,
@@ -47,6 +47,24 @@ _CLASSES = {"TEXT": "text", "INTEGER": "number", "REAL": "number", "NUMERIC": "n
 _COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
 
 
+class _Row(t.NamedTuple):
+    """The table of a new row, with its columns by their folded names."""
+
+    table: Table
+    columns: t.Mapping[str, Column]
+
+    def made_of(self, column: Column) -> tuple[Token, ...]:
+        """Return what a generated column is made of."""
+        return table_declaration(self.table.sql).generated[fold(column.name)]
+
+    def may_be_default(self, column: Column) -> bool:
+        """Return whether a default may come in place of a NULL of the column, or of one that it is made of."""
+        if not column.generated:
+            return column.not_null and column.default is not None
+        parts = [self.columns.get(fold(token.text)) for token in self.made_of(column) if token.is_name]
+        return any(self.may_be_default(part) for part in parts if part)
+
+
 def literal(text: str) -> str:
     """Return the text as a literal of SQLite's."""
     return "'" + text.replace("'", "''") + "'"
@@ -72,12 +90,12 @@ def collisions(table: Table, tenant_column: str | None, *, strict: bool = True) 
         SchemaRefused: It cannot be told for an index, which is named.
     """
     conditions = []
-    columns = {fold(column.name): column for column in table.columns}
+    row = _Row(table, {fold(column.name): column for column in table.columns})
     for index in table.indexes:
-        if not index.unique or (index.origin == "pk" and _same_key(table, index, columns, tenant_column)):
+        if not index.unique or (index.origin == "pk" and _same_key(table, index, row.columns, tenant_column)):
             continue
         try:
-            conditions.append(_condition(index, columns))
+            conditions.append(_condition(index, row))
         except SchemaRefused as error:
             if not strict:
                 continue
@@ -109,28 +127,33 @@ def _same_key(table: Table, index: Index, columns: t.Mapping[str, Column], tenan
     )
 
 
-def _condition(index: Index, columns: t.Mapping[str, Column]) -> str:
+def _condition(index: Index, row: _Row) -> str:
     declared = index_declaration(index.sql) if index.sql else IndexDeclaration((), ())
     for tokens in (*declared.terms, declared.condition):
         _refuse_spacing(tokens, index.sql or "")
     parts = []
     for place, (name, collation) in enumerate(zip(index.columns, index.collations)):
         if name is not None:
-            held, new = quote(name), _new(columns[fold(name)])
+            held, new = quote(name), _new(row.columns[fold(name)], row)
         else:
-            held, new = _expression(declared.terms[place], columns)
+            held, new = f"({_spelt(declared.terms[place])})", _over_new(declared.terms[place], row)
         parts.append(f"{held} = {new} COLLATE {quote(collation)}")
     if declared.condition:  # without it SQLite would not look into a partial index
         parts.append(f"({_spelt(declared.condition)})")
     return " AND ".join(parts)
 
 
-def _new(column: Column) -> str:
-    """Return the value that the new row will have: REPLACE puts the default in place of a NULL that may not be."""
+def _new(column: Column, row: _Row) -> str:
+    """Return the value that the new row will have: REPLACE puts the default in place of a NULL that may not be.
+
+    What is generated from such a column is not known yet when the trigger fires.
+    """
     name = f"NEW.{quote(column.name)}"
-    if not column.not_null or column.default is None:
+    if not row.may_be_default(column):
         return name
-    default = tokens_of(column.default)
+    if column.generated:
+        return _over_new(row.made_of(column), row)
+    default = tokens_of(column.default or "")
     if (
         len(default) == 1
         and default[0].kind in (WORD, QUOTED)
@@ -140,9 +163,9 @@ def _new(column: Column) -> str:
     return f"coalesce({name}, ({_spelt(default)}))"
 
 
-def _expression(tokens: t.Sequence[Token], columns: t.Mapping[str, Column]) -> tuple[str, str]:
-    """Return the expression of an index over a row that is there, and over the new one."""
-    _refuse_affinity(parse(tokens), columns)
+def _over_new(tokens: t.Sequence[Token], row: _Row) -> str:
+    """Return an expression over columns as one over the new row."""
+    _refuse_affinity(parse(tokens), row.columns)
     new: list[Token] = []
     in_type = 0
     for place, token in enumerate(tokens):
@@ -155,15 +178,15 @@ def _expression(tokens: t.Sequence[Token], columns: t.Mapping[str, Column]) -> t
         if in_type or not token.is_name or before.is_word("COLLATE"):
             new.append(token)
             continue
-        column = columns.get(fold(token.text))
+        column = row.columns.get(fold(token.text))
         keyword = token.kind == WORD and token.text.upper() in _KEYWORDS
         if (keyword and column is None) or (called and token.kind == WORD and not keyword):
             new.append(token)
         elif column is None or keyword:
             raise SchemaRefused(f"{token.text!r} was not understood")
         else:
-            new.append(Token(OPERATOR, _new(column)))
-    return f"({_spelt(tokens)})", f"({_spelt(new)})"
+            new.append(Token(OPERATOR, _new(column, row)))
+    return f"({_spelt(new)})"
 
 
 def _refuse_affinity(node: Node, columns: t.Mapping[str, Column]) -> None:

@@ -23,17 +23,10 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import Ca
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-ROWID, ALIAS, NO_ROWID = (
-    (
-        "CREATE TABLE t (source_id TEXT, id TEXT, x, y TEXT, u TEXT NOT NULL DEFAULT 'd', g AS (x * 2),"
-        " PRIMARY KEY (source_id, id){})"
-    ),
-    "CREATE TABLE t (id INTEGER PRIMARY KEY, source_id TEXT, x, y TEXT, u TEXT NOT NULL DEFAULT 'd', g AS (x * 2){})",
-    (
-        "CREATE TABLE t (source_id TEXT, id TEXT, x, y TEXT, u TEXT NOT NULL DEFAULT 'd', g AS (x * 2),"
-        " PRIMARY KEY (source_id, id){}) WITHOUT ROWID"
-    ),
-)
+REST = "x, y TEXT, u TEXT NOT NULL DEFAULT 'd', g AS (x * 2), h TEXT AS (upper(u)) STORED"
+ROWID = f"CREATE TABLE t (source_id TEXT, id TEXT, {REST}, PRIMARY KEY (source_id, id){{}})"
+ALIAS = f"CREATE TABLE t (id INTEGER PRIMARY KEY, source_id TEXT, {REST}{{}})"
+NO_ROWID = f"{ROWID} WITHOUT ROWID"
 # What is unique, and the new row's values beside which the row (1, 'a', 5, 'Bob', 'u1') cannot stay.
 UNIQUES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a constraint": (", UNIQUE (x)", "", {"x": 5}),
@@ -60,6 +53,11 @@ UNIQUES: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"y": "Bob", "u": "u1"},
     ),
     "a default in place of NULL": (", UNIQUE (u)", "UPDATE t SET u = 'd' WHERE source_id = 'a'", {"u": None}),
+    "a column generated from a default": (
+        ", UNIQUE (h)",
+        "UPDATE t SET u = 'd' WHERE source_id = 'a'",
+        {"u": None},
+    ),
     "a generated column": (", UNIQUE (g)", "", {"x": 5}),
     "a conflict clause": (", UNIQUE (x) ON CONFLICT REPLACE", "", {"x": 5}),
 }
