@@ -54,8 +54,15 @@ class _Row(t.NamedTuple):
     columns: t.Mapping[str, Column]
 
     def made_of(self, column: Column) -> tuple[Token, ...]:
-        """Return what a generated column is made of."""
-        return table_declaration(self.table.sql).generated[fold(column.name)]
+        """Return what a generated column is made of.
+
+        Raises:
+            SchemaRefused: The declaration was not understood.
+        """
+        found = table_declaration(self.table.sql).generated.get(fold(column.name))
+        if found is None:
+            raise SchemaRefused(f"what column {column.name} is generated from was not understood")
+        return found
 
     def may_be_default(self, column: Column) -> bool:
         """Return whether a default may come in place of a NULL of the column, or of one that it is made of."""

@@ -230,6 +230,7 @@ NULLS: Row = dict.fromkeys(COLUMNS)
         "b = CASE WHEN i THEN NULL END",
         "CASE i WHEN 7 THEN 1 WHEN 8 THEN 2 END",
         "CAST(i AS TEXT)",
+        "CAST(i AS varchar ( 10 )) || s",
         "CAST(b AS INTEGER)",
         "CAST(i AS REAL)",
         "i > 0x0F",
