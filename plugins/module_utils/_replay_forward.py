@@ -39,6 +39,8 @@ if t.TYPE_CHECKING:
     from ._table_plan import Plan
     from ._travelling_rows import Gone
 
+__all__ = ["BATCH", "Replayed", "replay"]
+
 BATCH = 5000
 
 

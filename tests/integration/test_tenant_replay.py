@@ -440,3 +440,27 @@ def test_as_a_module_of_its_own(switched: Online) -> None:
     assert (refused["key"], refused["column"]) == ("(source_id=a, id=v01)", "score")
     wrong = run_process("tenant_replay", {**given, "conflict": "last_write_wins"})
     assert "timestamp_column" in wrong["msg"]
+
+
+def test_a_merge_leaves_no_row_without_its_parent(database: Database, tmp_path: Path) -> None:
+    online = Online(database, tmp_path / "live.db")
+    online.sqlite(
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE children (id INTEGER PRIMARY KEY, parent INT REFERENCES parents)",
+        "INSERT INTO parents VALUES (1), (2), (3)",
+    )
+    online.create_schema(
+        "CREATE TABLE parents (id int PRIMARY KEY); CREATE TABLE children (id int PRIMARY KEY, parent int)"
+    )
+    online.begin(_online_journal.SWITCHED)
+    online.postgres("INSERT INTO children VALUES (7, 1)")
+    online.sqlite("DELETE FROM parents WHERE id = 1")
+    with pytest.raises(ReplayError, match="its parent in parents is not there") as refused:
+        replay(online, "to_sqlite")
+    assert refused.value.facts["key"] == "(id=7)"
+    online.postgres("DELETE FROM children; DELETE FROM parents WHERE id = 2")
+    online.sqlite("INSERT INTO children VALUES (8, 2)")
+    with pytest.raises(ReplayError, match="rows of children in SQLite refer to it") as refused:
+        replay(online, "to_sqlite")
+    assert refused.value.facts["key"] == "(id=2)"
+    assert online.rows("children") == [("integer:8", "integer:2")]
