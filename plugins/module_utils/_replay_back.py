@@ -166,12 +166,12 @@ def _write(work: _Work, one: ChangedRow, found: t.Mapping[Identity, t.Any], done
         return _Touched(shown, own.key, None)
     digest = row_digest(one.row)
     if own is None:
-        key = work.writer.insert(shown, one)
+        key = work.writer.insert(shown, one, one.row)
         done.count(plan.source, upserted=1)
     elif own.row == one.row:
         key = own.key
     else:
-        key = work.writer.update(shown, one, own)
+        key = work.writer.update(shown, one, one.row, own)
         done.count(plan.source, upserted=1)
     return _Touched(shown, key, digest)
 

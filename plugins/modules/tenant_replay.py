@@ -184,7 +184,7 @@ conflicts:
       key: (source_id=assets_1, id=42)
       kind: different
       columns: [caption]
-      changed_at: 2026-11-21 09:30:15.123456+00
+      changed_at: "2026-11-21 09:30:15.123456+00"
       winner: sqlite
       why: by strategy
 left:
@@ -231,7 +231,8 @@ passes:
 stopped_by:
   description:
     - Why it ended, one of V(caught_up), V(drained), V(merged), V(reported), V(hold_released), V(duration), V(check),
-      and V(fence_down) where the profile is no longer fenced in SQLite, because somebody has gone back.
+      V(postgres_gone) where its time was over while PostgreSQL could not be reached, and V(fence_down) where the
+      profile is no longer fenced in SQLite, because somebody has gone back.
   returned: success
   type: str
   sample: caught_up

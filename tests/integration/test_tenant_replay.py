@@ -7,6 +7,9 @@ import contextlib
 import csv
 import dataclasses
 import json
+import multiprocessing
+import os
+import signal
 import sqlite3
 import stat
 import threading
@@ -22,7 +25,12 @@ from _databases import Database, fresh_database, two_profiles
 from _module_process import run_process
 from _replays import Online
 from _servers import Server
-from ansible_collections.sxops.pg_cutover.plugins.module_utils import _manifest, _online_journal, _return_path
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
+    _change_log,
+    _manifest,
+    _online_journal,
+    _return_path,
+)
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import CaptureError, CutoverError, ReplayError
 from ansible_collections.sxops.pg_cutover.plugins.modules import tenant_replay
 
@@ -464,3 +472,32 @@ def test_a_merge_leaves_no_row_without_its_parent(database: Database, tmp_path: 
         replay(online, "to_sqlite")
     assert refused.value.facts["key"] == "(id=2)"
     assert online.rows("children") == [("integer:8", "integer:2")]
+
+
+def test_every_pass_is_told(switched: Online, tmp_path: Path) -> None:
+    switched.postgres(CHANGES)
+    told = tmp_path / "progress.jsonl"
+    replay(switched, "to_sqlite", progress_file=str(told))
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [line["state"] for line in lines] == ["started", "done"]
+    assert lines[0]["table"].startswith("pass 1 (4 keys, oldest ")
+    assert (lines[1]["phase"], lines[1]["done"]) == ("replay", 4)
+
+
+def test_a_pass_that_is_killed_before_it_acknowledges_is_done_again(switched: Online) -> None:
+    switched.postgres(CHANGES)
+    process = multiprocessing.get_context("fork").Process(target=die_unacknowledged, args=(switched,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert switched.equal()
+    found = replay(switched, "to_sqlite", check=True)
+    assert (found["pending"], found["left"]) == (4, [])
+    done = replay(switched, "to_sqlite")
+    assert (done["replayed"], done["deleted"], done["pending"]) == (0, 0, 0)
+
+
+def die_unacknowledged(online: Online) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_change_log, "acknowledge", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        replay(online, "to_sqlite")
