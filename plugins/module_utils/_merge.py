@@ -119,7 +119,7 @@ def merge(
             wanted = {
                 table: [key for key in keys if (table, key) not in lost] for table, keys in pending.tables.items()
             }
-            done = replay_back(connection, target, plan, names, source_id, pending.only(wanted))
+            done = replay_back(connection, target, plan, names, source_id, pending.only(wanted), merging=True)
             with writing(target, "committing merged rows"):
                 target.execute("COMMIT")
         finally:

@@ -45,7 +45,7 @@ class Progress:
         """Begin a table.
 
         Args:
-            phase: C(census), C(load), C(index), C(compare) or C(check).
+            phase: C(census), C(load), C(index), C(compare), C(check) or C(replay).
             table: Its name, or that of what is made.
             rows: How many are expected (indexes and constraints, not rows, for C(index)), 0 when that is not known.
         """

@@ -19,6 +19,7 @@ from . import _fence_sqlite
 from ._changed_rows import ChangedRow, Identity, read_changed
 from ._errors import ReplayError
 from ._key_relation import show
+from ._merged_references import Touched, refuse_orphans
 from ._own_table import OwnTable
 from ._replayed import Replayed
 from ._return_writer import TableWriter
@@ -66,6 +67,7 @@ def replay_back(
     *,
     say: Say | None = None,
     read: t.Mapping[str, t.Sequence[ChangedRow]] | None = None,
+    merging: bool = False,
 ) -> Replayed:
     """Make SQLite hold of every pending key what PostgreSQL holds.
 
@@ -79,6 +81,7 @@ def replay_back(
         pending: As from L(_change_log.postgres_pending).
         say: Called now and then with the table, how many of its keys are done, and of how many.
         read: What was read of the keys already (L(read_all)), so that no lock is held meanwhile.
+        merging: Whether SQLite has changes of its own, so that foreign keys have to be looked at.
 
     Raises:
         ReplayError: A row cannot be brought over as it is; it names table, key and column.
@@ -98,6 +101,9 @@ def replay_back(
         for work in works:
             _verify(work)
             work.writer.align_numbers()
+        if merging:
+            touched = [Touched(work.table.plan, one.key) for work in works for one in work.touched if one.key]
+            refuse_orphans(target, plan, touched)
     return done
 
 
@@ -160,12 +166,12 @@ def _write(work: _Work, one: ChangedRow, found: t.Mapping[Identity, t.Any], done
         return _Touched(shown, own.key, None)
     digest = row_digest(one.row)
     if own is None:
-        key = work.writer.insert(shown, one)
+        key = work.writer.insert(shown, one, one.row)
         done.count(plan.source, upserted=1)
     elif own.row == one.row:
         key = own.key
     else:
-        key = work.writer.update(shown, one, own)
+        key = work.writer.update(shown, one, one.row, own)
         done.count(plan.source, upserted=1)
     return _Touched(shown, key, digest)
 

@@ -39,6 +39,8 @@ if t.TYPE_CHECKING:
     from ._table_plan import Plan
     from ._travelling_rows import Gone
 
+__all__ = ["BATCH", "Replayed", "replay"]
+
 BATCH = 5000
 
 
@@ -108,15 +110,15 @@ class _Pass:
         self._gone: dict[str, dict[Key, Gone]] = {}
         self._present: dict[str, set[tuple[t.Any, ...]]] = {}
         self._staged: dict[str, StagedTable] = {}
-        self._referring: dict[str, list[Referring]] = {}
+        self._referring: dict[str, list[Referring]] | None = None
         self._fixed: dict[str, set[str]] = {}
 
     def run(self, position: int | None) -> Replayed:
         schema_name = self._names.schema_name
         self._refuse_without_key()
         with self._whole():
-            self._referring = _replay_deletes.read_referring(self._connection, schema_name)
-            self._fixed = _fixed_columns(self._connection, schema_name)
+            if any(column.sequence for table in self._touched for column in table.columns):
+                self._fixed = _fixed_columns(self._connection, schema_name)
             groups = _groups(self._plan)
             for group in groups:
                 self._upsert_group(group)
@@ -131,6 +133,11 @@ class _Pass:
     @property
     def _touched(self) -> list[TablePlan]:
         return [table for table in self._plan.tables if table.source in self._pending.tables]
+
+    def _read_referring(self) -> dict[str, list[Referring]]:
+        if self._referring is None:
+            self._referring = _replay_deletes.read_referring(self._connection, self._names.schema_name)
+        return self._referring
 
     def _refuse_without_key(self) -> None:
         for table in self._touched:
@@ -173,9 +180,9 @@ class _Pass:
         with _fence_postgres.passing(self._connection, self._names):
             with postgres_errors("Preparing to write replayed rows"), self._connection.cursor() as cursor:
                 # Keys are found by their index, however few rows PostgreSQL takes a fresh temporary table to have.
-                cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-                if all(_found_by_index(table) for table in self._touched):
-                    cursor.execute("SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off")
+                by_index = all(_found_by_index(table) for table in self._touched)
+                hints = "; SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off" if by_index else ""
+                cursor.execute(f"SET CONSTRAINTS ALL DEFERRED{hints}")
             yield
             refuse_unchecked(self._connection)
             for staged in self._staged.values():
@@ -202,8 +209,8 @@ class _Pass:
     def _upsert(self, work: t.Sequence[tuple[TablePlan, list[Key]]]) -> None:
         staged = [(self._stage(plan), keys) for plan, keys in work]
         before = {table.plan.target: len(table.rows.gone) for table, _keys in staged}
-        upserts = Upserts(self._source, self._connection, self._source_id, self._pending, self._referring, self._fixed)
-        counts = upserts.write(staged)
+        session = (self._source, self._connection, self._source_id)
+        counts = Upserts(*session, self._pending, self._read_referring, self._fixed).write(staged)
         for table, keys in staged:
             target, rows = table.plan.target, table.rows
             self._done.count(table.plan.source, upserted=counts.get(target, 0))
@@ -240,7 +247,7 @@ class _Pass:
         if not any(keys for _plan, keys in gone.values()):
             return
         with self._step():
-            counts = _replay_deletes.delete(self._connection, self._names.schema_name, gone, self._referring)
+            counts = _replay_deletes.delete(self._connection, self._names.schema_name, gone, self._read_referring())
         for target, count in counts.items():
             self._done.count(gone[target][0].source, deleted=count)
 

@@ -36,7 +36,7 @@ class Upserts:
         connection: PostgreSQL.
         source_id: The profile.
         pending: All that is pending: rows that exchange unique values are written together, of whichever batch.
-        referring: By which foreign keys the rows of each table are referred to.
+        referring: Returns by which foreign keys the rows of each table are referred to.
         fixed: The columns of each table that nobody may change.
     """
 
@@ -46,7 +46,7 @@ class Upserts:
         connection: Connection,
         source_id: str,
         pending: Pending,
-        referring: t.Mapping[str, t.Sequence[Referring]],
+        referring: t.Callable[[], t.Mapping[str, t.Sequence[Referring]]],
         fixed: t.Mapping[str, t.Collection[str]],
     ) -> None:
         self._source = source
@@ -65,9 +65,9 @@ class Upserts:
             PostgresError: PostgreSQL refused something as a whole.
         """
         with postgres_errors("Preparing to write replayed rows"), self._connection.cursor() as cursor:
-            for table, _keys in staged:
-                table.make()
-            cursor.execute("SAVEPOINT sxops_batch")
+            # In one go: the switch holds SQLite's write lock meanwhile.
+            made = [statement for table, _keys in staged for statement in table.make()]
+            cursor.execute(sql.SQL("; ").join([*made, sql.SQL("SAVEPOINT sxops_batch")]))
         before = [(table, len(table.keys), len(table.rows.gone)) for table, _keys in staged]
         try:
             counts = self._write(staged)
@@ -99,7 +99,7 @@ class Upserts:
             ranges = [(table, *table.fill(keys)) for table, keys in staged]
             if with_room:
                 for table, first, last in ranges:
-                    make_room(cursor, table, first, last, self._referring.get(table.plan.target, ()))
+                    make_room(cursor, table, first, last, self._referring().get(table.plan.target, ()))
             parts = []
             for table, first, last in ranges:
                 update = table.update(first, last, self._fixed.get(table.plan.target, ()))

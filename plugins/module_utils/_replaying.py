@@ -133,16 +133,16 @@ class Replaying(ReplayLoop):
     # Into SQLite
 
     def _to_sqlite(self, stores: Stores, names: OnlineNames) -> None:
+        if self._check:
+            pending, left = _merge.pending_report(
+                stores.connection, stores.source, stores.plan, names, stores.profile.source_id
+            )
+            self._note(pending)
+            self._leave(left)
+            self.outcome.stopped_by = "check"
+            return
+        _catch_up.stop_reading(stores)
         with contextlib.closing(open_writable(self._params["sqlite_path"], _BUSY_MS)) as target:
-            if self._check:
-                target.execute("BEGIN")
-                pending, left = _merge.pending_report(
-                    stores.connection, target, stores.plan, names, stores.profile.source_id
-                )
-                self._note(pending)
-                self._leave(left)
-                self.outcome.stopped_by = "check"
-                return
             if not _return_path.is_fenced(target, stores.plan, names):
                 if self._goes_on:
                     # A return path that is begun again after somebody went back is no wish to merge.

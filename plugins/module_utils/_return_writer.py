@@ -19,6 +19,7 @@ import typing as t
 from . import _row_lookup
 from ._changed_rows import is_short, read_long, text_of
 from ._errors import ReplayError
+from ._postgres_store import postgres_errors
 from ._return_values import SPELT, Misfit, return_value
 from ._row_codec import parse_row, sqlite_row
 from ._sqlite_store import quote
@@ -71,28 +72,26 @@ class TableWriter:
         except sqlite3.IntegrityError as error:
             raise self._refusal(shown, str(error)) from error
 
-    def insert(self, shown: str, one: ChangedRow) -> Key:
+    def insert(self, shown: str, one: ChangedRow, row: bytes) -> Key:
         """Add a row, now or when its turn comes; return its key as SQLite will hold it."""
-        assert one.row is not None
-        fields = parse_row(one.row)
+        fields = parse_row(row)
         values = {
             column.source: self._value(shown, one, column, field, None)
             for column, field in zip(self._plan.columns, fields)
             if column.source not in self._table.generated
         }
-        self._remember(shown, one.row)
+        self._wanted[shown] = row
         self._waiting.append(_Change(shown, None, values))
         return tuple(values[name] for name in self._plan.key)
 
-    def update(self, shown: str, one: ChangedRow, own: OwnRow) -> Key:
+    def update(self, shown: str, one: ChangedRow, row: bytes, own: OwnRow) -> Key:
         """Give a row its new values, now or when its turn comes; return its key as SQLite will hold it."""
-        assert one.row is not None
         values = {
             column.source: self._value(shown, one, column, field, own.key)
-            for column, field, mine in zip(self._plan.columns, parse_row(one.row), parse_row(own.row))
+            for column, field, mine in zip(self._plan.columns, parse_row(row), parse_row(own.row))
             if field != mine and column.source not in self._table.generated
         }
-        self._remember(shown, one.row)
+        self._wanted[shown] = row
         if values:
             self._waiting.append(_Change(shown, own.key, values))
         key = dict(zip(self._plan.key, own.key))
@@ -134,7 +133,7 @@ class TableWriter:
         has_numbers = "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'"
         if column is None or not self._target.execute(has_numbers).fetchone():
             return
-        with self._connection.cursor() as cursor:
+        with postgres_errors(f"Reading sequence {column.sequence}"), self._connection.cursor() as cursor:
             cursor.execute("SELECT pg_sequence_last_value(%s::regclass)", (column.sequence,))
             (last,) = cursor.fetchone() or (None,)
         if last is not None:
@@ -143,9 +142,6 @@ class TableWriter:
             )
 
     # Values
-
-    def _remember(self, shown: str, row: bytes) -> None:
-        self._wanted[shown] = row
 
     def _value(self, shown: str, one: ChangedRow, column: ColumnPlan, field: Field, own: Key | None) -> KeyValue:
         if field is None:

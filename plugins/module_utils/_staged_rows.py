@@ -104,32 +104,25 @@ class StagedTable:
             yield b",\\x%s,%d\n" % (row.digest.hex().encode(), len(self.keys))
             self.keys.append(row.key)
 
-    def make(self) -> None:
-        """Make the temporary table; nothing happens where it is there.
-
-        Raises:
-            psycopg2.Error: This role may make none.
-        """
+    def make(self) -> list[sql.Composable]:
+        """Return the statement that makes the temporary table, none where it has been made already."""
         if self._made:
-            return
+            return []
+        self._made = True
         selected = [
             sql.SQL("{} AS {}").format(sql.Identifier(column.target), sql.Identifier(name))
             for column, name in zip(self.plan.columns, self.staged_columns)
         ]
-        with self._connection.cursor() as cursor:
-            cursor.execute(
-                sql.SQL(
-                    "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS"
-                    " SELECT {}, NULL::bytea AS {}, 0 AS {} FROM {} WITH NO DATA"
-                ).format(
-                    self.stage,
-                    sql.SQL(", ").join(selected),
-                    sql.Identifier(_DIGEST),
-                    sql.Identifier(_PLACE),
-                    self.target,
-                )
-            )
-        self._made = True
+        statement = sql.SQL(
+            "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {}, NULL::bytea AS {}, 0 AS {} FROM {} WITH NO DATA"
+        ).format(
+            self.stage,
+            sql.SQL(", ").join(selected),
+            sql.Identifier(_DIGEST),
+            sql.Identifier(_PLACE),
+            self.target,
+        )
+        return [statement]
 
     # What PostgreSQL does with it
 

@@ -15,7 +15,12 @@ description:
   - Into PostgreSQL it catches up with a SQLite file that is written to, pass by pass. The tenant schema is fenced
     before the first pass.
   - Into SQLite it is the return path, as long as the profile is fenced there. Only columns whose value is another one
-    are written, in the spelling that the column already uses, and every row is read again before it counts.
+    are written, and every row is read again before it counts.
+  - A value that SQLite can spell in several ways follows those that the row and the column hold already, such as the
+    separator, the zone and the digits of a time, the dashes and letters of a UUID, a number of seconds, or the word for
+    a boolean. Where there is nothing to follow it is PostgreSQL's text (C(2026-11-21 09:30:15+00)), a UUID with dashes
+    in small letters, 0 or 1 for a boolean, an integer or the shortest double for a number. Of C(jsonb) it always is
+    PostgreSQL's text.
   - Where the profile has gone back and SQLite is live, what stayed in PostgreSQL is merged by O(conflict).
   - A row that cannot be brought over as it is stops the replay by table, key and column, and stays pending.
 options:
@@ -179,7 +184,7 @@ conflicts:
       key: (source_id=assets_1, id=42)
       kind: different
       columns: [caption]
-      changed_at: 2026-11-21 09:30:15.123456+00
+      changed_at: "2026-11-21 09:30:15.123456+00"
       winner: sqlite
       why: by strategy
 left:
@@ -226,7 +231,8 @@ passes:
 stopped_by:
   description:
     - Why it ended, one of V(caught_up), V(drained), V(merged), V(reported), V(hold_released), V(duration), V(check),
-      and V(fence_down) where the profile is no longer fenced in SQLite, because somebody has gone back.
+      V(postgres_gone) where its time was over while PostgreSQL could not be reached, and V(fence_down) where the
+      profile is no longer fenced in SQLite, because somebody has gone back.
   returned: success
   type: str
   sample: caught_up

@@ -7,6 +7,9 @@ import contextlib
 import csv
 import dataclasses
 import json
+import multiprocessing
+import os
+import signal
 import sqlite3
 import stat
 import threading
@@ -22,7 +25,12 @@ from _databases import Database, fresh_database, two_profiles
 from _module_process import run_process
 from _replays import Online
 from _servers import Server
-from ansible_collections.sxops.pg_cutover.plugins.module_utils import _manifest, _online_journal, _return_path
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
+    _change_log,
+    _manifest,
+    _online_journal,
+    _return_path,
+)
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import CaptureError, CutoverError, ReplayError
 from ansible_collections.sxops.pg_cutover.plugins.modules import tenant_replay
 
@@ -440,3 +448,56 @@ def test_as_a_module_of_its_own(switched: Online) -> None:
     assert (refused["key"], refused["column"]) == ("(source_id=a, id=v01)", "score")
     wrong = run_process("tenant_replay", {**given, "conflict": "last_write_wins"})
     assert "timestamp_column" in wrong["msg"]
+
+
+def test_a_merge_leaves_no_row_without_its_parent(database: Database, tmp_path: Path) -> None:
+    online = Online(database, tmp_path / "live.db")
+    online.sqlite(
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE children (id INTEGER PRIMARY KEY, parent INT REFERENCES parents)",
+        "INSERT INTO parents VALUES (1), (2), (3)",
+    )
+    online.create_schema(
+        "CREATE TABLE parents (id int PRIMARY KEY); CREATE TABLE children (id int PRIMARY KEY, parent int)"
+    )
+    online.begin(_online_journal.SWITCHED)
+    online.postgres("INSERT INTO children VALUES (7, 1)")
+    online.sqlite("DELETE FROM parents WHERE id = 1")
+    with pytest.raises(ReplayError, match="its parent in parents is not there") as refused:
+        replay(online, "to_sqlite")
+    assert refused.value.facts["key"] == "(id=7)"
+    online.postgres("DELETE FROM children; DELETE FROM parents WHERE id = 2")
+    online.sqlite("INSERT INTO children VALUES (8, 2)")
+    with pytest.raises(ReplayError, match="rows of children in SQLite refer to it") as refused:
+        replay(online, "to_sqlite")
+    assert refused.value.facts["key"] == "(id=2)"
+    assert online.rows("children") == [("integer:8", "integer:2")]
+
+
+def test_every_pass_is_told(switched: Online, tmp_path: Path) -> None:
+    switched.postgres(CHANGES)
+    told = tmp_path / "progress.jsonl"
+    replay(switched, "to_sqlite", progress_file=str(told))
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [line["state"] for line in lines] == ["started", "done"]
+    assert lines[0]["table"].startswith("pass 1 (4 keys, oldest ")
+    assert (lines[1]["phase"], lines[1]["done"]) == ("replay", 4)
+
+
+def test_a_pass_that_is_killed_before_it_acknowledges_is_done_again(switched: Online) -> None:
+    switched.postgres(CHANGES)
+    process = multiprocessing.get_context("fork").Process(target=die_unacknowledged, args=(switched,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert switched.equal()
+    found = replay(switched, "to_sqlite", check=True)
+    assert (found["pending"], found["left"]) == (4, [])
+    done = replay(switched, "to_sqlite")
+    assert (done["replayed"], done["deleted"], done["pending"]) == (0, 0, 0)
+
+
+def die_unacknowledged(online: Online) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_change_log, "acknowledge", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        replay(online, "to_sqlite")
