@@ -273,7 +273,9 @@ def _with_earlier(path: Path, results: dict[str, Any]) -> dict[str, Any]:
     except (OSError, ValueError, KeyError):
         earlier = {}
     shown = {name: value for name, value in results.items() if name != "each"}
-    return {**results, "runs": {**earlier, results["method"]: shown}}
+    # One that was written by an older version of this may lack what the page shows.
+    complete = {method: run for method, run in earlier.items() if shown.keys() <= run.keys()}
+    return {**results, "runs": {**complete, results["method"]: shown}}
 
 
 def _line(number: int, each: Mapping[str, Any]) -> str:

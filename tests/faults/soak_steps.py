@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg2
+from local_stack.answering import ask
 from psycopg2 import sql
 
 from .modules import StepFailed, run_command, run_module
@@ -89,6 +90,8 @@ class ModuleSteps:
             max_lag=200,
             timeout=60,
         )
+        if self._method == ROUTE:
+            self._ask_standby(profile)
         return self._switch(profile, "postgres")
 
     def watch(self, profile: str) -> None:
@@ -115,6 +118,13 @@ class ModuleSteps:
         if self._method == RESTART:
             self._restart(profile, store)
         return Switched(began, time.monotonic(), float(done["lock_hold_ms"]), int(done["attempts"]))
+
+    def _ask_standby(self, profile: str) -> None:
+        """Ask the instance that the profile will be sent to, as the canary of a cutover does."""
+        url = self._stack["profiles"][profile]["standby"]["base_url"]
+        said = ask(url, "/items?limit=1", profile)
+        if not said.startswith("200"):
+            raise StepFailed(f"the standby of {profile} answers {said}")
 
     def _route(self, profile: str, store: str) -> dict[str, str]:
         router = self._stack["router"]

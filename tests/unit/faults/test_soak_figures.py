@@ -73,6 +73,9 @@ def test_the_page_shows_the_last_run_of_each_method(tmp_path: Path) -> None:
     assert (whole["method"], whole["acknowledged"]) == ("route", 18)
     assert {method: run["acknowledged"] for method, run in whole["runs"].items()} == {"restart": 14, "route": 18}
     assert "each" in whole and "each" not in whole["runs"]["route"]
+    old = {**whole, "runs": {"restart": {"acknowledged": 1}}}
+    path.write_text(json.dumps(old), encoding="utf-8")
+    assert list(_with_earlier(path, whole["runs"]["route"])["runs"]) == ["route"]
     page = render_section(whole["runs"])
     assert "`route`, 2026-11-27: 2 round(s), 18 acknowledged writes, **0 lost, 0 duplicated**" in page
     assert "`restart`, 2026-11-27: 2 round(s), 14 acknowledged writes" in page
