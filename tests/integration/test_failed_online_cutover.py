@@ -108,10 +108,17 @@ def test_after_a_failure_behind_the_switch_sqlite_has_every_write(
 # A table without a key
 
 
-def test_a_table_without_a_key_is_cut_over_offline_and_the_plan_says_why(world: World) -> None:
+@pytest.fixture
+def loose(world: World) -> Iterator[None]:
+    """A table of assets_3 without a key, with two equal rows."""
     with contextlib.closing(world.sqlite()) as connection:
         connection.execute("CREATE TABLE loose (source_id TEXT, said TEXT)")
         connection.execute("INSERT INTO loose VALUES ('assets_3', 'twice'), ('assets_3', 'twice')")
+        yield
+        connection.execute("DROP TABLE loose")
+
+
+def test_a_table_without_a_key_is_cut_over_offline_and_the_plan_says_why(world: World, loose: None) -> None:
     module = {"bootstrap": {"method": "module"}, "owner": world.description["postgres"]["app_user"]}
     variables = world.profiles("assets_3", **module)
     done = succeeded(world.play("cutover.yml", "assets_3", variables=variables))
@@ -121,8 +128,6 @@ def test_a_table_without_a_key_is_cut_over_offline_and_the_plan_says_why(world: 
     assert world.backend("assets_3") == "postgres_primary"
     said = message(succeeded(world.play("rollback.yml", "assets_3", variables=variables)))
     assert "Both stores hold the same rows" in said
-    with contextlib.closing(world.sqlite()) as connection:
-        connection.execute("DROP TABLE loose")
 
 
 # PostgreSQL is gone

@@ -83,7 +83,7 @@ def cutover(world: World, fresh: dict[str, Any], items: list[str]) -> tuple[Play
 
 
 def test_no_acknowledged_write_is_lost(world: World, cutover: tuple[Playbook, Writer]) -> None:
-    _, writer = cutover
+    writer = cutover[1]
     assert world.backend() == "postgres_primary"
     assert len(writer.acknowledged) == 20
     assert writer.lost(world.notes("postgres")) == {}
