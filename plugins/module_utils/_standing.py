@@ -169,7 +169,8 @@ def look(
         PostgresError: PostgreSQL went away meanwhile.
     """
     capture = _capture_sqlite.look(target, catalog, tables, names, source_id, tenant_column)
-    sqlite_fence = _fence_sqlite.state(target, catalog, tables, names)
+    # A table that the application has added since is missing from the capture, and no gap in the fence.
+    sqlite_fence = _fence_sqlite.state(target, catalog, list(capture.tables) or tables, names)
     alone = opened_alone(target, names)
     if connection is None:
         return Standing(sqlite_fence, UNREACHABLE, capture, opened_alone=alone)

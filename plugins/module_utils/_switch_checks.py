@@ -29,6 +29,7 @@ def preconditions(stores: SwitchStores) -> list[Check]:
     capture = standing.capture
     tenant = standing.tenant
     return [
+        compare("the tables of both stores pair", [], list(stores.paired.refusals)),
         compare(
             "every change of SQLite is captured",
             [],

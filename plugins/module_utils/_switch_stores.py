@@ -225,8 +225,6 @@ def open_for_switch(
         except PostgresError as error:
             if not without_postgres or error.facts.get("reason") != "unreachable":
                 raise
-        if plan is not None:
-            plan.refuse()
         if connection is not None and not looking:
             try_profile_lock(connection, profile.source_id)
         target = (

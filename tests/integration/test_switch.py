@@ -215,6 +215,18 @@ def test_a_value_that_postgres_refuses_leaves_sqlite_live(online: Online) -> Non
     assert online.accepting() == {"sqlite"}
 
 
+def test_a_table_too_many_keeps_nobody_from_going_back(online: Online) -> None:
+    forward(online)
+    online.write_sqlite("CREATE TABLE stray (source_id TEXT, id TEXT, PRIMARY KEY (source_id, id))")
+    standing = online.standing()
+    assert (standing.live_store, standing.is_half_done) == ("postgres", False)
+    assert any("stray" in text for text in standing.capture.missing)
+    online.tenant.postgres("UPDATE items SET title = 'back' WHERE id = 'i0000001'")
+    assert back(online).changed
+    assert online.accepting() == {"sqlite"}
+    assert online.rows("sqlite", "items", "title", "id = 'i0000001'") == [("back",)]
+
+
 # ---- the numbered hazards of hazards.md
 
 
