@@ -18,6 +18,7 @@ from ._changed_rows import ChangedRow, Identity, identity_of
 from ._return_values import SPELT, Misfit, return_value, shape
 from ._row_codec import sqlite_row
 from ._sqlite_store import quote, reading
+from ._value_conversions import NUMBERS
 
 if t.TYPE_CHECKING:
     import sqlite3
@@ -25,7 +26,10 @@ if t.TYPE_CHECKING:
     from ._planned_table import ColumnPlan, TablePlan
 
 _LOOKED_AT = 25  # values of a column, to see how it is spelt
-_MOST_CANDIDATES = 16
+_MOST_CANDIDATES = 64
+# Every spelling of a UUID but those that mix small letters and capitals.
+_UUIDS = ("a" * 32, "A" * 32, "A-" * 18, b"")
+_MIXED = "({x} GLOB '*[a-f]*' AND {x} GLOB '*[A-F]*')"
 
 
 class OwnRow(t.NamedTuple):
@@ -66,11 +70,6 @@ class OwnTable:
             row[1].decode() if isinstance(row[1], bytes) else row[1] for row in info if row[6] in (2, 3)
         )
 
-    @property
-    def loose(self) -> bool:
-        """Whether one key of PostgreSQL may have several spellings here."""
-        return any(not self.plan.columns[place].kind.equal_alike for place in self.plan.key_places)
-
     def find(self, changed: t.Sequence[ChangedRow]) -> dict[Identity, OwnRow]:
         """Return the profile's rows for these keys, as far as there are any.
 
@@ -86,8 +85,9 @@ class OwnTable:
                     found[one.identity] = row
                 else:
                     missing.add(one.identity)
-            if missing and self.loose:
-                found.update(self._scan(missing))
+            unusual = self._unusual() if missing else None
+            if unusual is not None:
+                found.update(self._scan(missing, unusual))
         return found
 
     def read(self, key: Key) -> bytes | None:
@@ -145,7 +145,7 @@ class OwnTable:
         for place, text in zip(self.plan.key_places, one.key):
             column = self.plan.columns[place]
             values: dict[KeyValue, None] = {}
-            for like in (*self.likes(column), None):
+            for like in (*self.likes(column), None, *(_UUIDS if column.kind.name == "uuid" else ())):
                 try:
                     values[return_value(column.kind.name, text, like)] = None
                 except (Misfit, ValueError):
@@ -153,13 +153,26 @@ class OwnTable:
             spellings.append(list(values))
         return itertools.islice(itertools.product(*spellings), _MOST_CANDIDATES)
 
-    def _scan(self, missing: t.Collection[Identity]) -> dict[Identity, OwnRow]:
+    def _unusual(self) -> str | None:
+        """Return the condition of rows whose key may be spelt as no candidate is, None where there are none."""
+        conditions = []
+        for place in self.plan.key_places:
+            column = self.plan.columns[place]
+            kind = column.kind
+            if kind.equal_alike or (kind.name in NUMBERS and not kind.accepted):
+                continue
+            if kind.name != "uuid":
+                return "1"
+            conditions.append(_MIXED.replace("{x}", quote(column.source)))
+        return f"({' OR '.join(conditions)})" if conditions else None
+
+    def _scan(self, missing: t.Collection[Identity], unusual: str) -> dict[Identity, OwnRow]:
         # No index helps with a spelling that nothing in the column tells of: all of the profile's keys are looked at.
         names = [quote(name) for name in self.plan.key]
         selected = ", ".join([self._key, self._aside, *(f"typeof({name}), {name}" for name in names)])
         found: dict[Identity, tuple[Key, bool]] = {}
         for row in self._connection.execute(
-            f"SELECT {selected} FROM {quote(self.plan.source)} WHERE {self._own}", self._own_values
+            f"SELECT {selected} FROM {quote(self.plan.source)} WHERE {self._own} AND {unusual}", self._own_values
         ):
             identity = identity_of(self.plan, row[0])
             if identity in missing:

@@ -34,7 +34,7 @@ if t.TYPE_CHECKING:
     from ._replayed import Say
     from ._table_plan import Plan
 
-BATCH = 500
+BATCH = 200
 
 
 @dataclasses.dataclass
