@@ -292,11 +292,10 @@ class TestRefusals:
             listener.listen()
 
             def serve() -> None:
-                for _turn in range(2):
-                    connection, _address = listener.accept()
-                    connection.recv(1000)
-                    connection.sendall(b"220 mail.example.org ESMTP\n")
-                    connection.close()
+                connection, _address = listener.accept()
+                connection.recv(1000)
+                connection.sendall(b"220 mail.example.org ESMTP\n")
+                connection.close()
 
             thread = threading.Thread(target=serve, daemon=True)
             thread.start()
