@@ -109,8 +109,8 @@ def test_after_a_failure_behind_the_switch_sqlite_has_every_write(
 
 
 @pytest.fixture
-def loose(world: World) -> Iterator[None]:
-    """A table of assets_3 without a key, with two equal rows."""
+def loose(world: World, before_switch: tuple[Playbook, int | None]) -> Iterator[None]:
+    """A table of assets_3 without a key, with two equal rows; what the application itself bootstraps is there."""
     with contextlib.closing(world.sqlite()) as connection:
         connection.execute("CREATE TABLE loose (source_id TEXT, said TEXT)")
         connection.execute("INSERT INTO loose VALUES ('assets_3', 'twice'), ('assets_3', 'twice')")
