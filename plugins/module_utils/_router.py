@@ -7,7 +7,7 @@
 """Turn the route of one profile in HAProxy: one line of a map, in the running process and in the file it starts with.
 
 The file is written first, the process told after that, so a file that cannot be written stops it before any traffic
-moves. A crash in between leaves the process sending the profile where it did; a restart of HAProxy then, or running
+moves; when the process cannot be told, the file is given its old content again. A crash in between leaves the process sending the profile where it did; a restart of HAProxy then, or running
 this again, sends it where the file says. The process asks its map once per request, and so never sends one request to
 both.
 """
@@ -122,11 +122,14 @@ def turn(route: Route) -> bool:
         try:
             _tell(process, route)
         except RouterError as error:
-            finish = (
-                f"{route.map} already says {route.value}: run this again to finish it; a restart of HAProxy does too."
+            kept = written is None or not _take_back(route, *written)
+            state = (
+                f"{route.map} says {route.value}: running this again finishes it, and so does a restart of HAProxy."
+                if kept
+                else f"{route.map} is as it was. Run this again."
             )
-            raise RouterError(error.what, error.why, f"{error.remedy} {finish}".strip()) from error
-    return written or wrong
+            raise RouterError(error.what, error.why, f"{error.remedy} {state}".strip()) from error
+    return written is not None or wrong
 
 
 def _tell(process: RuntimeSocket, route: Route) -> None:
@@ -191,14 +194,15 @@ def _read(route: Route) -> tuple[bytes, str]:
     return content, content.decode("utf-8", "surrogateescape")
 
 
-def _write(route: Route) -> bool:
+def _write(route: Route) -> tuple[bytes, bytes] | None:
+    """Write the line into the file; return what it held before and holds now, None when nothing was to be done."""
     with _alone(route) as target:
         before, text = _read(route)
         if set(values_of(text, route.key)) == {route.value}:
-            return False
-        after = with_value(text, route.key, route.value)
+            return None
+        after = with_value(text, route.key, route.value).encode("utf-8", "surrogateescape")
         try:
-            replace_file(target, before, after.encode("utf-8", "surrogateescape"))
+            replace_file(target, before, after)
         except ChangedMeanwhile:
             raise RouterError(
                 f"Map file {route.map} was changed by someone else while it was being edited",
@@ -206,6 +210,16 @@ def _write(route: Route) -> bool:
             ) from None
         except OSError as error:
             raise _unwritable(route, error) from error
+    return before, after
+
+
+def _take_back(route: Route, before: bytes, after: bytes) -> bool:
+    """Give the file its old content; return whether that could be done. Whoever called may undo the switch now."""
+    try:
+        with _alone(route) as target:
+            replace_file(target, after, before)
+    except (RouterError, ChangedMeanwhile, OSError):
+        return False
     return True
 
 

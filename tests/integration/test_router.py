@@ -358,16 +358,35 @@ class TestRefusals:
     ) -> None:
         write = _router._write
 
-        def then_gone(wanted: Route) -> bool:
+        def then_gone(wanted: Route) -> object:
             done = write(wanted)
             router.stop(kill=True)
             return done
 
         monkeypatch.setattr(_router, "_write", then_gone)
-        refusal(route, "nobody answers there", f"{route.map} already says two", "run this again")
+        refusal(route, "nobody answers there", f"{route.map} is as it was", "Run this again")
         monkeypatch.undo()
         router.start()
-        assert router.ask("assets_1") == "two"
+        self.nothing_moved(router)
+        assert turn(route) is True
+
+    def test_haproxy_gone_and_the_file_changed_by_somebody_else(
+        self, router: Router, route: Route, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = _router._write
+
+        def then_gone(wanted: Route) -> object:
+            done = write(wanted)
+            router.stop(kill=True)
+            with router.map.open("a", encoding="ascii") as file:
+                file.write("assets_3 one\n")
+            return done
+
+        monkeypatch.setattr(_router, "_write", then_gone)
+        refusal(route, "nobody answers there", f"{route.map} says two", "so does a restart of HAProxy")
+        monkeypatch.undo()
+        router.start()
+        assert [router.ask(profile) for profile in ("assets_1", "assets_2", "assets_3")] == ["two", "one", "one"]
 
     @pytest.mark.parametrize(
         ("name", "value"),
