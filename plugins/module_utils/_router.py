@@ -7,9 +7,9 @@
 """Turn the route of one profile in HAProxy: one line of a map, in the running process and in the file it starts with.
 
 The file is written first, the process told after that, so a file that cannot be written stops it before any traffic
-moves; when the process cannot be told, the file is given its old content again. A crash in between leaves the process sending the profile where it did; a restart of HAProxy then, or running
-this again, sends it where the file says. The process asks its map once per request, and so never sends one request to
-both.
+moves; when the process cannot be told, the file is given its old content again. A crash in between leaves the process
+sending the profile where it did; a restart of HAProxy then, or running this again, sends it where the file says. The
+process asks its map once per request, and so never sends one request to both.
 """
 
 from __future__ import annotations
