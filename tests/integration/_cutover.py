@@ -93,7 +93,7 @@ class World:
                     raise AssertionError(f"it ended before it could be killed at {what}:\n{self.log()[-6000:]}")
                 return bool(happened())
 
-            wait_for(now, what, 90)
+            wait_for(now, what, 300)
             kill_all(process)
 
     @property

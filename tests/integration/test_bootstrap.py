@@ -106,7 +106,7 @@ def test_a_bootstrap_that_the_application_refuses_ends_on_sqlite(
         wrong_header,
         "stopped in phase bootstrap",
         "No schema mapping",
-        "SQLite is live: the settings name it",
+        "SQLite is live and was not touched. The application serves from it as before.",
         "To try again: ansible-playbook cutover.yml -e source_id=assets_1",
     )
     assert world.backend() == "sqlite"
