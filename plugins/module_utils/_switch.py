@@ -48,6 +48,8 @@ def to_postgres(stores: SwitchStores, verify: str, route: Route | None) -> Outco
         outcome = Outcome()
         _switch_forward.finish_forward(stores, outcome, verify)
     else:
+        if route is not None:  # rather found out now than with SQLite fenced
+            _router.require_turnable(route)
         if standing.is_half_done:
             _switch_repair.repair(stores, verify)
         outcome = _switch_forward.switch_forward(stores, verify)
@@ -92,6 +94,8 @@ def to_sqlite(
         CutoverError: A store failed meanwhile.
     """
     standing = stores.standing()
+    if route is not None and standing.live_store == POSTGRES:
+        _router.require_turnable(route)
     with contextlib.ExitStack() as stack:
         restore = None
         if return_data == _switch_back.BACKUP:

@@ -24,21 +24,22 @@ from . import (
     _fence_postgres,
     _fence_sqlite,
     _replay_forward,
+    _sqlite_store,
     _switch_checks,
 )
 from ._errors import CutoverError, SwitchRefused
 from ._online_journal import PROVEN, SWITCHED, SWITCHING
 from ._outcome import Outcome
+from ._replayed import Replayed
 from ._switch_stores import is_locked
 
 if t.TYPE_CHECKING:
     from ._change_log import Pending
-    from ._replayed import Replayed
     from ._sqlite_store import Catalog
     from ._switch_stores import SwitchStores
 
 # In this order; a run that is killed after one of them is finished or undone by the same command.
-STEPS = ("prepared", "locked", "replayed", "fenced", "compared", "opened")
+STEPS = ("prepared", "caught up", "locked", "replayed", "fenced", "compared", "opened")
 _STAYS = "SQLite is live as before, and nothing was changed for the application."
 
 
@@ -95,6 +96,11 @@ def _attempt(stores: SwitchStores, outcome: Outcome) -> bool:
     """Try once; return whether SQLite is fenced now."""
     tenant = stores.tenant()  # nobody else writes it: this run holds the profile's advisory lock
     stores.postgres.rollback()
+    # What can be brought over before need not be under the lock.
+    outcome.add(catch_up(stores, tenant.position))
+    tenant = stores.tenant()
+    stores.postgres.rollback()
+    outcome.step(stores, "caught up")
     waited_from = time.monotonic()
     taken = stores.begin_sqlite()
     outcome.fence_wait_ms = round((taken - waited_from) * 1000)
@@ -106,7 +112,6 @@ def _attempt(stores: SwitchStores, outcome: Outcome) -> bool:
         outcome.pending_before = pending.count
         if pending.count > stores.limits.max_pending:
             stores.release_sqlite()
-            outcome.add(catch_up(stores, pending))
             return False
         with stores.postgres_transaction("Replaying the last changes"):
             outcome.add(_replay(stores, pending, one_transaction=True))
@@ -134,10 +139,14 @@ def _say_not_switched(stores: SwitchStores) -> None:
                 stores.say_phase(PROVEN)
 
 
-def catch_up(stores: SwitchStores, pending: Pending) -> Replayed:
-    """Replay what is pending in batches, without SQLite's lock, and write down how far it went."""
-    stores.target.execute("BEGIN")
+def catch_up(stores: SwitchStores, position: int) -> Replayed:
+    """Replay what is pending after a position in batches, without SQLite's lock, and write down how far it went."""
+    with _sqlite_store.reading(stores.target, "catching up"):
+        stores.target.execute("BEGIN")
     try:
+        pending = _change_log.sqlite_pending(stores.target, stores.paired, stores.names, position)
+        if not pending.count:
+            return Replayed()
         done = _replay(stores, pending, one_transaction=False)
         with stores.postgres_transaction("Writing down how far the replay is"):
             stores.say_phase(stores.tenant().phase, position=pending.last)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import ReplayError, SwitchRefused
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._online_journal import PROVEN, RETURNED, SWITCHED
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._outcome import Outcome
 
 TITLE = "SELECT title FROM items WHERE source_id = 'a' AND id = 'i0000001'"
 
@@ -44,14 +45,32 @@ def online(database: Database, tmp_path: Path) -> Online:
     return begin(database, tmp_path / "live.db")
 
 
-def forward(online: Online, **limits: Any) -> _switch_forward.Outcome:
+def forward(online: Online, **limits: Any) -> Outcome:
     with online.stores(**limits) as stores:
         return _switch.to_postgres(stores, "counts", None)
 
 
-def back(online: Online, return_data: str = "replay", **limits: Any) -> _switch_back.Outcome:
+def back(online: Online, return_data: str = "replay", **limits: Any) -> Outcome:
     with online.stores(**limits) as stores:
         return _switch.to_sqlite(stores, return_data, None)
+
+
+def while_something_is_open(online: Online, store: str, since: str, end: Callable[[], object]) -> Outcome:
+    """Switch while somebody is in the way, who ends a second after this step; until then no attempt can succeed."""
+    timers: list[threading.Timer] = []
+
+    def passed(step: str) -> None:
+        if step == since and not timers:
+            timers.append(threading.Timer(1.0, end))
+            timers[0].start()
+
+    with online.stores(passed, fence_timeout=0.1, lock_timeout=0.1, retries=200, retry_delay=0.05) as stores:
+        if store == "postgres":
+            outcome = _switch.to_postgres(stores, "counts", None)
+        else:
+            outcome = _switch.to_sqlite(stores, "replay", None)
+    timers[0].join()
+    return outcome
 
 
 def update(online: Online, title: str) -> None:
@@ -234,7 +253,7 @@ def test_c1_a_write_after_the_last_catch_up_is_replayed_under_the_lock(online: O
     late: list[str] = []
 
     def write(step: str) -> None:
-        if step == "prepared":
+        if step == "caught up":
             update(online, "at the last moment")
             late.append(step)
 
@@ -248,10 +267,7 @@ def test_c2_a_transaction_opened_before_the_switch_and_committed_during_it_is_wa
     writer = sqlite3.connect(online.tenant.sqlite_path, isolation_level=None, check_same_thread=False)
     writer.execute("BEGIN IMMEDIATE")
     writer.execute("UPDATE items SET title = 'slow' WHERE source_id = 'a' AND id = 'i0000001'")
-    ended = threading.Timer(0.8, lambda: writer.execute("COMMIT"))
-    ended.start()
-    outcome = forward(online, retries=20, retry_delay=0.1)
-    ended.join()
+    outcome = while_something_is_open(online, "postgres", "prepared", lambda: writer.execute("COMMIT"))
     writer.close()
     assert outcome.attempts > 1
     assert online.rows("postgres", "items", "title", "id = 'i0000001'") == [("slow",)]
@@ -271,10 +287,7 @@ def test_c3_a_long_transaction_in_postgres_is_waited_for_on_the_way_back(online:
     forward(online)
     writer = psycopg2.connect(online.tenant.database.dsn)
     writer.cursor().execute(f"UPDATE {online.tenant.schema}.items SET title = 'late' WHERE id = 'i0000001'")
-    ended = threading.Timer(0.8, writer.commit)
-    ended.start()
-    outcome = back(online, retries=20, retry_delay=0.1)
-    ended.join()
+    outcome = while_something_is_open(online, "sqlite", "drained", writer.commit)
     writer.close()
     assert outcome.attempts > 1
     assert online.rows("sqlite", "items", "title", "id = 'i0000001'") == [("late",)]
@@ -345,8 +358,15 @@ def test_c9_leftovers_of_a_run_that_was_given_up_do_not_break_the_next(online: O
 
 
 def test_c10_more_than_may_be_replayed_under_the_lock_is_caught_up_with_before(online: Online) -> None:
-    online.write_sqlite("UPDATE items SET title = title || '!' WHERE source_id = 'a'")
-    outcome = forward(online, max_pending=5)
+    written: list[str] = []
+
+    def write(step: str) -> None:
+        if step == "caught up" and not written:
+            online.write_sqlite("UPDATE items SET title = title || '!' WHERE source_id = 'a'")
+            written.append(step)
+
+    with online.stores(write, max_pending=5) as stores:
+        outcome = _switch.to_postgres(stores, "counts", None)
     assert outcome.attempts == 2
     assert outcome.pending_before == 0
     assert outcome.replayed == ITEMS
@@ -403,10 +423,7 @@ def test_a_file_without_a_wal_is_switched_once_its_readers_are_gone(database: Da
         forward(online, fence_timeout=0.1, retry_delay=0.01)
     standing = online.standing()
     assert (standing.phase, standing.live_store, standing.is_half_done) == (PROVEN, "sqlite", False)
-    ended = threading.Timer(0.8, lambda: reader.execute("ROLLBACK"))
-    ended.start()
-    outcome = forward(online, retries=20, retry_delay=0.1)
-    ended.join()
+    outcome = while_something_is_open(online, "postgres", "prepared", lambda: reader.execute("ROLLBACK"))
     reader.close()
     assert outcome.attempts > 1
     assert online.accepting() == {"postgres"}
