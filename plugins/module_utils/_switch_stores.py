@@ -84,8 +84,13 @@ class SwitchStores:
 
     @property
     def postgres(self) -> Connection:
-        """PostgreSQL, which a caller knows to be reachable."""
-        assert self.connection is not None
+        """PostgreSQL.
+
+        Raises:
+            PostgresError: It could not be reached when the stores were opened.
+        """
+        if self.connection is None:
+            raise PostgresError(f"PostgreSQL cannot be reached for {self.source_id}", reason="unreachable")
         return self.connection
 
     @property

@@ -282,7 +282,9 @@ def test_a_second_run_changes_nothing_and_removal_leaves_no_trace(
     connection.commit()
     assert _capture_postgres.look(connection, plan, NAMES) == ()
     assert _fence_postgres.state(connection, plan, NAMES) == "up"
-    assert "sxops_capture" in dump(server, tenant.database) != before
+    captured = dump(server, tenant.database)
+    assert captured != before
+    assert "sxops_capture" in captured
     assert _capture_postgres.remove(connection, NAMES) is True
     assert _capture_postgres.remove(connection, NAMES) is False
     assert _fence_postgres.lift(connection, NAMES) is True
