@@ -15,8 +15,7 @@ import typing as t
 import urllib.parse
 
 from . import _fence_sqlite
-from ._errors import BackupError, CutoverError
-from ._manifest import sha256_of
+from ._errors import CutoverError
 from ._sqlite_store import quote, reading, sqlite_errors
 
 if t.TYPE_CHECKING:
@@ -24,24 +23,6 @@ if t.TYPE_CHECKING:
     from ._switch_stores import SwitchStores
 
 _SNAPSHOT = "sxops_snapshot"
-
-
-def check_snapshot(path: str, expected: str | None) -> None:
-    """Refuse a snapshot that is not the one that was verified; nothing may have it open yet.
-
-    Raises:
-        BackupError: It is missing, cannot be read, or has another SHA-256.
-    """
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise BackupError(f"Snapshot {path} cannot be read", error.strerror or str(error)) from error
-    if expected and found != expected:
-        raise BackupError(
-            f"Snapshot {path} is not the one that was verified",
-            f"its SHA-256 is {found}, its manifest says {expected}",
-            "Nothing was changed.",
-        )
 
 
 @contextlib.contextmanager

@@ -24,17 +24,32 @@ class _Hasher:
         pass
 
     def check(self, path: str, expected: str | None) -> str:
-        try:
-            found = sha256_of(path)
-        except OSError as error:
-            raise SqliteError(f"SQLite file {path} cannot be read", error.strerror or str(error)) from error
-        if expected and found != expected:
-            raise BackupError(
-                f"Snapshot {path} is not the one that was verified",
-                f"its SHA-256 is {found}, its manifest says {expected}",
-                "Nothing was loaded. Take a new snapshot and run the same command again.",
-            )
-        return found
+        return check_digest(path, expected, "Nothing was loaded. Take a new snapshot and run the same command again.")
+
+
+def check_digest(path: str, expected: str | None, remedy: str) -> str:
+    """Return the SHA-256 of a snapshot that this process has not open as a database.
+
+    Args:
+        path: The file.
+        expected: What its manifest says, None where there is none.
+        remedy: What to say when it is another one.
+
+    Raises:
+        BackupError: It is not the snapshot it is said to be.
+        SqliteError: It cannot be read.
+    """
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise SqliteError(f"SQLite file {path} cannot be read", error.strerror or str(error)) from error
+    if expected and found != expected:
+        raise BackupError(
+            f"Snapshot {path} is not the one that was verified",
+            f"its SHA-256 is {found}, its manifest says {expected}",
+            remedy,
+        )
+    return found
 
 
 @contextlib.contextmanager

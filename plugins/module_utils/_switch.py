@@ -87,7 +87,7 @@ def to_sqlite(
         stores: Both stores, or SQLite alone where PostgreSQL cannot be reached.
         return_data: As in L(_switch_back.switch_back).
         route: The line of the router to turn at the end.
-        snapshot_path: For C(backup), the snapshot, which L(_restore_profile.check_snapshot) has looked at.
+        snapshot_path: For C(backup), the snapshot, which L(_snapshot_digest.check_digest) has looked at.
 
     Raises:
         SwitchRefused: It cannot be done. PostgreSQL is the live store.

@@ -25,13 +25,13 @@ from . import (
     _return_path,
     _standing,
 )
-from ._errors import CutoverError, SwitchRefused
+from ._attempts import persist
+from ._errors import SwitchRefused
 from ._online_journal import RETURNED
 from ._outcome import Outcome
 from ._postgres_store import postgres_errors
 from ._psycopg2 import sql
 from ._replayed import Replayed
-from ._switch_stores import is_locked
 
 if t.TYPE_CHECKING:
     from ._switch_stores import SwitchStores
@@ -58,26 +58,21 @@ def switch_back(
         CutoverError: A store failed meanwhile; the same command finishes what was begun.
     """
     outcome = Outcome()
-    delays = stores.limits.delays()
     drained = return_data != REPLAY
-    while True:
+
+    def attempt() -> bool:
+        nonlocal drained
         outcome.attempts += 1
-        try:
-            if not drained:
-                outcome.add(_drain(stores))
-                outcome.step(stores, "drained")
-                drained = True
-            if _attempt(stores, outcome, return_data, restore):
-                return outcome
-            drained = False  # more was pending than may be replayed under the lock
-            continue
-        except CutoverError as error:
-            delay = next(delays, None) if is_locked(error) else None
-            if delay is None and is_locked(error):
-                raise _given_up(stores, outcome, error) from error
-            if delay is None:
-                raise
-        time.sleep(delay)
+        if not drained:
+            outcome.add(_drain(stores))
+            outcome.step(stores, "drained")
+            drained = True
+        done = _attempt(stores, outcome, return_data, restore)
+        drained = done  # otherwise more was pending than may be replayed under the lock
+        return done
+
+    persist(stores.limits, attempt, lambda reason: _given_up(stores, outcome, reason))
+    return outcome
 
 
 def _drain(stores: SwitchStores) -> Replayed:
@@ -186,10 +181,10 @@ def close_postgres(stores: SwitchStores) -> None:
         _standing.say_fenced_again(stores.target, stores.names)
 
 
-def _given_up(stores: SwitchStores, outcome: Outcome, error: CutoverError) -> SwitchRefused:
+def _given_up(stores: SwitchStores, outcome: Outcome, reason: str) -> SwitchRefused:
     return SwitchRefused(
         f"Going back with {stores.source_id} was given up after {outcome.attempts} attempt(s)",
-        f"no quiet moment was found: {error.what}{': ' + error.why if error.why else ''}",
+        reason,
         f"PostgreSQL, schema {stores.schema_name}, is live as before; each attempt left nothing behind. See which "
         "session holds a lock there (pg_stat_activity), or raise lock_timeout and retries, and run again: "
         f"ansible-playbook rollback.yml -e source_id={stores.source_id}",

@@ -11,12 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from . import _return_trial
+from ._attempts import is_locked
 from ._errors import CutoverError, SwitchRefused
 from ._online_journal import PROVEN, SWITCHING
 from ._parity import compare_table
 from ._postgres_store import postgres_errors
 from ._sqlite_store import reading
-from ._switch_stores import is_locked
 from ._verdict import FAILED, PASSED, Check, compare, describe, open_checks
 
 if t.TYPE_CHECKING:

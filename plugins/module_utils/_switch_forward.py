@@ -27,11 +27,11 @@ from . import (
     _sqlite_store,
     _switch_checks,
 )
+from ._attempts import persist
 from ._errors import CutoverError, SwitchRefused
 from ._online_journal import PROVEN, SWITCHED, SWITCHING
 from ._outcome import Outcome
 from ._replayed import Replayed
-from ._switch_stores import is_locked
 
 if t.TYPE_CHECKING:
     from ._change_log import Pending
@@ -60,25 +60,18 @@ def switch_forward(stores: SwitchStores, verify: str) -> Outcome:
     _switch_checks.refuse_open(stores, outcome.checks)
     _prepare(stores)
     outcome.step(stores, "prepared")
-    delays = stores.limits.delays()
     tried = False
-    while True:
+
+    def attempt() -> bool:
+        nonlocal tried
         outcome.attempts += 1
-        try:
-            if not tried:
-                outcome.checks.append(_switch_checks.return_path(stores))
-                _switch_checks.refuse_open(stores, outcome.checks)
-                tried = True
-            if _attempt(stores, outcome):
-                break
-            continue  # more was pending than may be replayed under the lock: it has been caught up with
-        except CutoverError as error:
-            delay = next(delays, None) if is_locked(error) else None
-            if delay is None and is_locked(error):
-                raise _given_up(stores, outcome, error) from error
-            if delay is None:
-                raise
-        time.sleep(delay)
+        if not tried:
+            outcome.checks.append(_switch_checks.return_path(stores))
+            _switch_checks.refuse_open(stores, outcome.checks)
+            tried = True
+        return _attempt(stores, outcome)
+
+    persist(stores.limits, attempt, lambda reason: _given_up(stores, outcome, reason))
     finish_forward(stores, outcome, verify)
     return outcome
 
@@ -228,10 +221,10 @@ def undo_forward(stores: SwitchStores) -> None:
         _capture_sqlite.resume(stores.target, catalog, stores.tables, *names)
 
 
-def _given_up(stores: SwitchStores, outcome: Outcome, error: CutoverError) -> SwitchRefused:
+def _given_up(stores: SwitchStores, outcome: Outcome, reason: str) -> SwitchRefused:
     return SwitchRefused(
         f"The switch of {stores.source_id} was given up after {outcome.attempts} attempt(s)",
-        f"no quiet moment was found: {error.what}{': ' + error.why if error.why else ''}",
+        reason,
         f"{_STAYS} Each attempt left nothing behind. See who keeps the lock (fuser {stores.path}), or raise "
         f"fence_timeout and retries, and run again: ansible-playbook cutover.yml -e source_id={stores.source_id}",
         attempts=outcome.attempts,

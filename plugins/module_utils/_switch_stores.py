@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from . import _online_journal, _sqlite_store, _standing
-from ._errors import PostgresError, SqliteError
+from ._errors import PostgresError
 from ._online_names import OnlineNames
 from ._postgres_store import postgres_errors, roll_back, try_profile_lock
 from ._profile import profile_of
@@ -238,13 +238,6 @@ def open_for_switch(
         stack.enter_context(contextlib.closing(target))
         tables = tenant_tables(_sqlite_store.read_catalog(target), params)
         yield SwitchStores(path, target, connection, plan, tables, names, profile.source_id, column, limits, passed)
-
-
-def is_locked(error: Exception) -> bool:
-    """Return whether a store only was not to be had for the moment."""
-    if isinstance(error, SqliteError):
-        return bool(error.facts.get("locked"))
-    return isinstance(error, PostgresError) and error.facts.get("sqlstate") == "55P03"  # lock_not_available
 
 
 def _milliseconds(seconds: float) -> str:

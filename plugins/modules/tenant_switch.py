@@ -234,7 +234,6 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import (
-    _restore_profile,
     _switch,
     _switch_close,
     _switch_repair,
@@ -247,6 +246,7 @@ from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     tenant_data_options,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._router import Route
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._snapshot_digest import check_digest
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._switch_stores import Limits, open_for_switch
 
 if t.TYPE_CHECKING:
@@ -266,7 +266,7 @@ def switch(module: AnsibleModule) -> dict[str, t.Any]:
     )
     if params["return_data"] == "backup" and params["store"] == "sqlite":
         # Before SQLite opens any file: reading one as a plain file afterwards would drop SQLite's locks on it.
-        _restore_profile.check_snapshot(params["snapshot_path"], params["snapshot_sha256"])
+        check_digest(params["snapshot_path"], params["snapshot_sha256"], "Nothing was changed.")
     alone = params["allow_unreachable"] and params["store"] == "sqlite"
     with open_for_switch(params, limits, without_postgres=alone, looking=module.check_mode) as stores:
         before = stores.standing()
