@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ._postgres_store import identifier, postgres_errors, relation_exists, schema_exists
+from ._postgres_store import identifier, postgres_errors, relation_exists, schema_exists, wait_for_bookkeeping
 from ._profile import BOOKKEEPING_SCHEMA
 from ._psycopg2 import sql
 
@@ -78,6 +78,7 @@ def install(connection: Connection) -> None:
         postgres_errors(f"Creating the bookkeeping schema {BOOKKEEPING_SCHEMA}"),
         connection.cursor() as cursor,
     ):
+        wait_for_bookkeeping(cursor)
         cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(BOOKKEEPING_SCHEMA)))
         for table, columns in _COLUMNS.items():
             create = sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(identifier(table), sql.SQL(columns))

@@ -18,7 +18,7 @@ import datetime
 import typing as t
 
 from ._online_names import CHANGE_TABLE, PASSING_TABLE, TENANT_TABLE
-from ._postgres_store import identifier, postgres_errors, relation_exists, schema_exists
+from ._postgres_store import identifier, postgres_errors, relation_exists, schema_exists, wait_for_bookkeeping
 from ._profile import BOOKKEEPING_SCHEMA
 from ._psycopg2 import sql
 
@@ -80,6 +80,7 @@ def install(connection: Connection) -> None:
     if is_installed(connection):
         return
     with postgres_errors(f"Creating the tables of online mode in {BOOKKEEPING_SCHEMA}"), connection.cursor() as cursor:
+        wait_for_bookkeeping(cursor)
         cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(BOOKKEEPING_SCHEMA)))
         for table, columns in _TABLES.items():
             cursor.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(identifier(table), sql.SQL(columns)))

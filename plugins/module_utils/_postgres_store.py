@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
 MINIMUM_SERVER = 140000
 _LOCK_CLASS = 0x53584F50  # "SXOP": the first key of our two-key advisory locks
+_BOOKKEEPING_LOCK_CLASS = 0x53584F42  # "SXOB"
 _OPTION_TO_LIBPQ = {
     "login_host": "host",
     "login_port": "port",
@@ -278,6 +279,14 @@ def try_profile_lock(connection: Connection, source_id: str) -> None:
         "Wait until that run has ended, then run the same command again.",
         holder_pid=pid,
     )
+
+
+def wait_for_bookkeeping(cursor: t.Any) -> None:
+    """Wait until nobody else makes bookkeeping tables; until the transaction's end nobody else begins to.
+
+    C(IF NOT EXISTS) does not keep two first runs from making the same schema and failing.
+    """
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", (_BOOKKEEPING_LOCK_CLASS,))
 
 
 @contextlib.contextmanager
