@@ -38,7 +38,7 @@ class Outcome:
         checks: What was looked at.
         undone: Why the switch was undone; empty where it was not.
         steps: The steps that were done, and when, since the switch began.
-        lost: By table, the rows of the store that was left which the other one does not have.
+        not_replayed: How many changed keys stay in PostgreSQL alone on the way back; None where nobody could look.
     """
 
     changed: bool = False

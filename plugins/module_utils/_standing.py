@@ -15,7 +15,7 @@ import dataclasses
 import typing as t
 
 from . import _capture_postgres, _capture_sqlite, _change_log, _fence_postgres, _fence_sqlite, _online_journal
-from ._online_journal import LOADED, PROVEN, RETURNED, SWITCHED, SWITCHING
+from ._online_journal import LOADED, PROVEN, SWITCHING
 from ._sqlite_store import quote, reading
 
 if t.TYPE_CHECKING:
@@ -225,6 +225,3 @@ def say_opened_alone(target: sqlite3.Connection, names: OnlineNames) -> None:
 def say_fenced_again(target: sqlite3.Connection, names: OnlineNames) -> None:
     """Take that back, once PostgreSQL is fenced."""
     target.execute(f"DELETE FROM {quote(names.state)} WHERE name = ?", (_ALONE,))
-
-
-__all__ = ["RETURNED", "SWITCHED", "Standing", "look", "opened_alone", "say_fenced_again", "say_opened_alone"]
