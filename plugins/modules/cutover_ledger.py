@@ -62,7 +62,7 @@ options:
   verb:
     description: What the run does. Required for O(action=begin).
     type: str
-    choices: [close, cutover, drill, rehearse, repair, restore, rollback]
+    choices: [close, cutover, drill, rehearse, repair, restore, rollback, watch]
   run_id:
     description:
       - The run, as RV(run_id) of O(action=begin) told it. Required for O(action=record) and O(action=end).
@@ -381,7 +381,7 @@ def main() -> None:
             "action": {"type": "str", "choices": ["begin", "end", "read", "record"], "required": True},
             "verb": {
                 "type": "str",
-                "choices": ["close", "cutover", "drill", "rehearse", "repair", "restore", "rollback"],
+                "choices": ["close", "cutover", "drill", "rehearse", "repair", "restore", "rollback", "watch"],
             },
             "run_id": {"type": "str"},
             "phase": {"type": "str"},
