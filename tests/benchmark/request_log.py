@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -39,8 +40,8 @@ def write_log(path: Path, size: int) -> dict[str, int]:
             routes = chance.choices(_ROUTES, k=_PER_SECOND)
             ids = chance.randbytes(16 * _PER_SECOND).hex()
             lines = [
-                f'{{"timestamp": "{second}", "request_id": "{ids[32 * number : 32 * number + 32]}", "route": "{route}", '
-                f'"status": {status}, "latency": {chance.expovariate(0.1):.2f}, '
+                f'{{"timestamp": "{second}", "request_id": "{ids[32 * number : 32 * number + 32]}", '
+                f'"route": "{route}", "status": {status}, "latency": {chance.expovariate(0.1):.2f}, '
                 f'"error_code": {_CODES[status]}}}\n'
                 for number, (status, route) in enumerate(zip(statuses, routes, strict=True))
             ]
@@ -71,6 +72,12 @@ importlib.import_module(sys.argv[1]).main()
 """
 
 
+def _processor_seconds() -> float:
+    """Return what all ended processes of this one have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmark.request_log", description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1000, help="how large the log is")
@@ -83,13 +90,14 @@ def main() -> int:
         size = path.stat().st_size
         print(f"{size / 1e6:.0f} MB, {expected['requests']} lines, {os.cpu_count()} cores")
         for _round in range(arguments.rounds):
-            load = os.getloadavg()[0]
+            load, used = os.getloadavg()[0], _processor_seconds()
             result, done = read_log(path)
+            used = _processor_seconds() - used
             if any(result[name] != number for name, number in expected.items()):
                 raise RuntimeError(f"counted {result}, written {expected}")
             print(
-                f"{done.seconds:.1f} s ({size / 1e6 / done.seconds:.0f} MB/s), at most {done.peak_mb:.0f} MiB in one"
-                f" process; load of the machine before: {load:.1f}"
+                f"{done.seconds:.1f} s ({size / 1e6 / done.seconds:.0f} MB/s), {used:.1f} s of the processors' time, at most"
+                f" {done.peak_mb:.0f} MiB in one process; load of the machine before: {load:.1f}"
             )
     return 0
 
