@@ -96,8 +96,8 @@ def main() -> int:
             if any(result[name] != number for name, number in expected.items()):
                 raise RuntimeError(f"counted {result}, written {expected}")
             print(
-                f"{done.seconds:.1f} s ({size / 1e6 / done.seconds:.0f} MB/s), {used:.1f} s of the processors' time, at most"
-                f" {done.peak_mb:.0f} MiB in one process; load of the machine before: {load:.1f}"
+                f"{done.seconds:.1f} s ({size / 1e6 / done.seconds:.0f} MB/s), {used:.1f} s of the processors' time,"
+                f" at most {done.peak_mb:.0f} MiB in one process; load of the machine before: {load:.1f}"
             )
     return 0
 
