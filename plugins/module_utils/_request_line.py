@@ -140,14 +140,14 @@ class JsonLine:
         if not isinstance(entry, dict) or end != len(line):
             raise Malformed("it is not one JSON object")
         status = entry.get("status")
-        if type(status) is not int or not 100 <= status <= 599:
+        if not isinstance(status, int) or not 100 <= status <= 599:
             status = status_of(status)
         if self.excluded:
             request_id = entry.get("request_id")
             if isinstance(request_id, str) and request_id and self.excluded.search(request_id):
                 raise Excluded
         latency = entry.get("latency")
-        if latency is not None and not (type(latency) is float and 0 <= latency < 1e15):
+        if latency is not None and not (isinstance(latency, float) and 0 <= latency < 1e15):
             latency = latency_of(latency)
         moment = None
         for key in _TIME_KEYS:

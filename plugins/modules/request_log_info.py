@@ -237,7 +237,7 @@ without_time:
   type: int
   sample: 0
 excluded:
-  description: How many lines O(exclude_request_ids) left out.
+  description: How many lines O(exclude_request_ids) left out, whatever their time.
   returned: success
   type: int
   sample: 36

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
 import lzma
 import os
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,17 @@ def test_several_processes_come_to_the_same(tmp_path: Path) -> None:
     assert several.tally.as_dict() == one.tally.as_dict()
     assert one.malformed_lines == [{"file": str(path), "line": 20_001, "reason": "it is not JSON"}]
     assert (one.tally.requests, one.tally.errors_5xx) == (20_001, 2000)
+
+
+@pytest.mark.parametrize("suffix, pack", [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
+def test_packed_logs_read_by_several_processes(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    paths = [tmp_path / f"log{number}{suffix}" for number in range(3)]
+    for path in paths:
+        path.write_bytes(pack("".join(line(n) for n in range(3000)).encode()))
+    found = read(*paths, workers=3)
+    assert found.tally.requests == 9000
+    assert read(*paths, workers=3, position=found.position).tally.requests == 0
+    assert read(*paths, workers=3, position=found.position).gaps == []
 
 
 def test_an_expression_given_up_in_another_process_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
