@@ -198,6 +198,19 @@ def test_errors_a_good_minute_apart_do_not_hold() -> None:
     assert verdict("error_percent", seldom).held_s == 0.0
 
 
+@pytest.mark.parametrize(("every", "wanted"), [(4, FAILED), (5, PASSED)])
+def test_errors_may_be_a_fifth_of_the_duration_apart(every: int, wanted: str) -> None:
+    samples = [look(5 * place, requests=10, errors_5xx=int(place % every == 0)) for place in range(21)]
+    assert verdict("error_percent", samples, error_percent_duration=100).verdict == wanted
+
+
+def test_what_was_mild_before_does_not_hide_what_is_bad_now() -> None:
+    mild = [look(5 * place, requests=1000, errors_5xx=20 * int(place % 10 == 0)) for place in range(120)]
+    bad = held(300, begin=600, requests=100, errors_5xx=2)
+    found = verdict("error_percent", [*mild, *bad])
+    assert (found.verdict, found.observed, found.held_s) == (FAILED, 2.0, 300.0)
+
+
 @pytest.mark.parametrize("baseline", [None, {}, {"requests": None}, {"requests": {"error_percent": None}}])
 def test_without_a_baseline_an_error_ratio_has_its_least_threshold(baseline: t.Any) -> None:
     few: dict[str, t.Any] = {"requests": 1000, "errors_5xx": 2}
