@@ -175,6 +175,11 @@ def test_a_rate_needs_requests(requests: int, wanted: str) -> None:
     assert verdict("error_percent", spread).verdict == wanted
 
 
+@pytest.mark.parametrize(("requests", "wanted"), [(19, NOT_VERIFIED), (20, PASSED)])
+def test_a_good_rate_needs_requests_too(requests: int, wanted: str) -> None:
+    assert verdict("error_percent", [look(0, requests=requests, errors_5xx=0)]).verdict == wanted
+
+
 def test_a_burst_is_no_lasting_error_rate() -> None:
     burst = [*looks(60), *held(20, begin=300, requests=100, errors_5xx=100), *looks(6, begin=325)]
     found = verdict("error_percent", burst)
