@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
+import datetime
+import typing as t
+
+from ansible_collections.sxops.pg_cutover.plugins.plugin_utils._status_table import lines
+
 DOCUMENTATION = r"""
 name: status_table
 short_description: Lay out what is known of every profile as one table
 version_added: 1.0.0
 description:
-  - Used by role C(status). Returns the lines of a table, or of one list for each profile where the table would be too wide.
+  - Used by role C(status). Returns the lines of a table, or of one list for each profile where the table would be too
+    wide.
 positional: width
 options:
   _input:
@@ -37,11 +43,6 @@ _value:
   type: list
   elements: str
 """
-
-import datetime
-import typing as t
-
-from ansible_collections.sxops.pg_cutover.plugins.plugin_utils._status_table import lines
 
 
 def status_table(rows: list[dict[str, t.Any]], width: int = 120) -> list[str]:
