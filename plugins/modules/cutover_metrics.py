@@ -31,7 +31,7 @@ options:
     type: str
     required: true
   state_dir:
-    description: The folder of the ledgers, as M(sxops.pg_cutover.cutover_ledger#module) has it.
+    description: The folder of the ledgers, as M(sxops.pg_cutover.cutover_ledger) has it.
     type: path
     default: /var/lib/pg_cutover
   directory:
@@ -40,7 +40,7 @@ options:
     required: true
   standing:
     description:
-      - What M(sxops.pg_cutover.tenant_switch_info#module) returned. Without it lag and what is pending are left out.
+      - What M(sxops.pg_cutover.tenant_switch_info) returned. Without it lag and what is pending are left out.
     type: dict
     default: {}
 seealso:
