@@ -202,8 +202,8 @@ def test_the_ledger_is_what_it_was_with_a_call_less_for_each_phase(world: World,
     begun = [at for at, entry in enumerate(entries) if entry["kind"] == "run_started"][-1]
     phases = [f"{entry['phase']} {entry['status']}" for entry in entries[begun:] if entry["kind"] == "phase"]
     assert phases == ["switch started", "switch passed", "verify started", "verify passed"]
-    (started,) = back.results("Record the start of phase verify", HOST)
-    assert started["skipped"]
+    outcomes = [task["outcome"] for task in back.tasks if task["task"].endswith("Record the start of phase verify")]
+    assert outcomes == ["skipped"]
 
 
 # --- the webhook -----------------------------------------------------------------------------------------------
