@@ -295,7 +295,8 @@ def test_hooks_that_nobody_calls_or_can_run_are_refused_at_the_start(world: Worl
     }
     text = refused(
         world.play("cutover.yml", variables={"cutover_hooks": hooks}),
-        "befor_load is none of the hooks", "before_laod is none of the hooks", "before_load says comand, which no hook has",
+        "befor_load is none of the hooks", "before_laod is none of the hooks",
+        "before_load says comand, which no hook has",
         "after_load: its command is a list", "before_parity needs either tasks or command",
         "/nonexistent.yml is no file on the control node", "before_smoke: where is host or controller",
         "after_smoke: timeout is a number of seconds", "Nothing was changed",
