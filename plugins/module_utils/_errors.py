@@ -155,6 +155,24 @@ class ProbeError(CutoverError):
     code = "probe"
 
 
+class HookError(CutoverError):
+    """The operator's own command failed, or took too long."""
+
+    code = "hook"
+
+
+class NoticeError(CutoverError):
+    """A notification was not taken."""
+
+    code = "notice"
+
+
+class MetricsError(CutoverError):
+    """The figures of a run cannot be written where they are collected."""
+
+    code = "metrics"
+
+
 class MissingDependency(CutoverError):
     """A library or program that the managed host needs is not there, or is too old."""
 

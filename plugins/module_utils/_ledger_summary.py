@@ -67,6 +67,17 @@ def summary(entries: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
     }
 
 
+def runs_of(entries: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return every run of the ledger in the order of their starts, as L(describe_run) describes them."""
+    runs: dict[str, dict[str, t.Any]] = {}
+    for entry in entries:
+        if entry["kind"] == "run_started":
+            runs[entry["run_id"]] = describe_run(entry)
+        if entry["run_id"] in runs:
+            _record(runs[entry["run_id"]], entry)
+    return list(runs.values())
+
+
 def _schema_used(run: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any], before: bool) -> bool:
     # From the moment catch-up begins its rows are not those of the load any more, and from the switch on an instance
     # may have come up on PostgreSQL, written, and failed a check.

@@ -152,34 +152,44 @@ def _begin(
     return outcome
 
 
-def record(journal: Journal, run_id: str, entry: t.Mapping[str, t.Any]) -> Outcome:
+def record(journal: Journal, run_id: str, entry: t.Mapping[str, t.Any], next_phase: str | None = None) -> Outcome:
     """Append what happened in a run: a phase, a switch, or a note; nothing when the same was recorded last.
 
     Args:
         journal: The profile, and who asks.
         run_id: The run, which must hold the lock.
         entry: C(phase) with C(status), C(facts), C(checks), C(message); or C(store) for a switch; or C(message)
-            alone for a note.
+            alone, or with C(facts), for a note.
+        next_phase: The phase that begins with this. Its start is an entry of its own behind the other, as if it had
+            been recorded by a call of its own; a crash between them leaves the first.
 
     Raises:
         BadInput: The entry is none of these.
         LedgerError: The run does not hold the lock (it was taken over, or has ended), or writing failed.
     """
     fields = {key: value for key, value in entry.items() if value is not None}
-    kind = kind_of(fields)
+    records = [(kind_of(fields), fields)]
+    if next_phase:
+        begun = {"phase": next_phase, "status": "started"}
+        records.append((kind_of(begun), begun))
     if journal.dry_run:
         return read(journal)
     with _held(journal, run_id):
         outcome = read(journal)
         outcome.run_id = run_id
-        if kind == "phase":
-            started = last_phase(outcome.entries, run_id, fields["phase"])
-            if started and same_phase(started, _ledger.without_secrets(fields)):
-                return outcome
-            if started and started["status"] == "started" and fields["status"] != "started":
-                fields["duration_ms"] = milliseconds(started["time"], _ledger.now_text())
-        _append(journal, outcome, kind, fields)
+        for kind, found in records:
+            _record(journal, outcome, kind, found)
     return outcome
+
+
+def _record(journal: Journal, outcome: Outcome, kind: str, fields: dict[str, t.Any]) -> None:
+    if kind == "phase":
+        started = last_phase(outcome.entries, str(outcome.run_id), fields["phase"])
+        if started and same_phase(started, _ledger.without_secrets(fields)):
+            return
+        if started and started["status"] == "started" and fields["status"] != "started":
+            fields["duration_ms"] = milliseconds(started["time"], _ledger.now_text())
+    _append(journal, outcome, kind, fields)
 
 
 def end(journal: Journal, run_id: str, entry: t.Mapping[str, t.Any]) -> Outcome:

@@ -52,8 +52,8 @@ options:
     description:
       - V(begin) takes the lock and starts a run, or goes on with the open run of the same O(verb). An open run of
         another verb is closed as abandoned.
-      - V(record) appends a phase (O(phase) with O(status)), a switch (O(store)) or a note (O(text) alone). The run
-        must hold the lock, so that a run that was taken over cannot go on.
+      - V(record) appends a phase (O(phase) with O(status)), a switch (O(store)) or a note (O(text), alone or with
+        O(facts)). The run must hold the lock, so that a run that was taken over cannot go on.
       - V(end) closes the run with its O(outcome) and releases its lock.
       - V(read) returns the summary and the last entries, and writes nothing.
     type: str
@@ -75,6 +75,11 @@ options:
     description: How O(phase) stands. Its duration is counted from its last V(started).
     type: str
     choices: [failed, passed, skipped, started]
+  next_phase:
+    description:
+      - For O(action=record), a phase that begins right then. Its start is recorded behind the other entry, as a call of
+        its own with V(started) would.
+    type: str
   facts:
     description:
       - What a resumed run or a report needs to know of the phase; for O(action=begin), what the run was started with.
@@ -135,6 +140,7 @@ EXAMPLES = r"""
     status: passed
     facts:
       rows: "{{ load.rows }}"
+    next_phase: parity
 
 - name: End the cutover
   sxops.pg_cutover.cutover_ledger:
@@ -172,6 +178,11 @@ took_over:
   returned: O(action=begin)
   type: str
   sample: 20261121T080000Z-cutover-4d5e6f
+next_phase:
+  description: The phase whose start stands in the ledger with this call, as O(next_phase) named it, or null.
+  returned: O(action=record)
+  type: str
+  sample: parity
 written:
   description: How many entries were appended.
   returned: success
@@ -354,6 +365,8 @@ def keep(module: AnsibleModule) -> dict[str, t.Any]:
     }
     if params["action"] == "begin":
         result.update(resumes=outcome.resumes, took_over=outcome.took_over)
+    if params["action"] == "record":
+        result["next_phase"] = params["next_phase"]
     if params["action"] == "read":
         result["entries"] = outcome.entries[-params["tail"] :] if params["tail"] > 0 else outcome.entries
     return result
@@ -365,7 +378,7 @@ def _act(journal: _run_journal.Journal, params: dict[str, t.Any]) -> _run_journa
     if params["action"] == "record":
         names = ("phase", "status", "facts", "checks", "store")
         fields = {**{name: params[name] for name in names}, "message": params["text"]}
-        return _run_journal.record(journal, params["run_id"], fields)
+        return _run_journal.record(journal, params["run_id"], fields, params["next_phase"])
     if params["action"] == "end":
         names = ("outcome", "store", "facts", "checks")
         fields = {**{name: params[name] for name in names}, "message": params["text"]}
@@ -386,6 +399,7 @@ def main() -> None:
             "run_id": {"type": "str"},
             "phase": {"type": "str"},
             "status": {"type": "str", "choices": ["failed", "passed", "skipped", "started"]},
+            "next_phase": {"type": "str"},
             "facts": {"type": "dict"},
             "checks": {"type": "list", "elements": "dict"},
             "store": {"type": "str", "choices": ["postgres", "sqlite"]},

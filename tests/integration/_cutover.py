@@ -23,6 +23,7 @@ from local_stack.stack import Stack
 from psycopg2 import sql
 
 HOST = "demo"
+DETAILS = {"status_details": True}  # status.yml then says everything of each profile, in a sentence
 PLAYBOOKS = ROOT / "playbooks"
 TABLES = (
     "videos",
@@ -347,6 +348,12 @@ def message(run: Playbook) -> str:
     assert wanted, f"{run.process.stdout}\n{run.process.stderr}"
     text = wanted[-1].get("msg", "")
     return text if isinstance(text, str) else "\n".join(text)
+
+
+def details(status: Playbook) -> list[str]:
+    """Return the sentences of a run of status.yml that was asked for them, one for each profile."""
+    (found,) = status.results("Print the details", HOST)
+    return list(found["msg"])
 
 
 def succeeded(run: Playbook) -> Playbook:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import typing as t
 
 from ansible.plugins.callback import CallbackBase
@@ -35,7 +36,10 @@ class CallbackModule(CallbackBase):
         host = result.host if hasattr(result, "host") else result._host
         content = dict(result.result if hasattr(result, "result") else result._result)
         content.setdefault("failed", outcome in ("failed", "ignored", "unreachable"))
-        self._tell(task=task.get_name(), action=task.action, host=host.get_name(), outcome=outcome, result=content)
+        at = time.monotonic()
+        self._tell(
+            task=task.get_name(), action=task.action, host=host.get_name(), outcome=outcome, at=at, result=content
+        )
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         self._result("ok", result)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from _ansible import Playbook
-from _cutover import HOST, TABLES, Rows, World, message, new_world, succeeded
+from _cutover import DETAILS, HOST, TABLES, Rows, World, details, message, new_world, succeeded
 
 COMMENT = "# kept by the operator: do not touch ;-)\n"
 
@@ -45,15 +45,14 @@ def fresh(world: World) -> dict[str, Any]:
 
 def line_of(status: Playbook, source_id: str = "assets_1") -> str:
     """Return the profile's line of status.yml."""
-    (found,) = status.results("Print the status", HOST)
-    return next(str(line) for line in found["msg"] if line.startswith(f"{source_id}: "))
+    return next(line for line in details(status) if line.startswith(f"{source_id}: "))
 
 
 # A fresh profile
 
 
 def test_status_of_a_fresh_profile(world: World, fresh: dict[str, Any]) -> None:
-    status = succeeded(world.play("status.yml", None))
+    status = succeeded(world.play("status.yml", None, variables=DETAILS))
     for profile in ("assets_1", "assets_2"):
         line = line_of(status, profile)
         assert "settings name sqlite, instance answers on sqlite, ledger says nothing" in line
@@ -219,7 +218,7 @@ def test_check_of_a_cut_over_profile_touches_nothing(world: World, cutover: Play
 
 
 def test_status_of_a_cut_over_profile(world: World, cutover: Playbook) -> None:
-    status = succeeded(world.play("status.yml", None))
+    status = succeeded(world.play("status.yml", None, variables=DETAILS))
     line = line_of(status)
     assert "settings name postgres, instance answers on postgres, ledger says postgres" in line
     assert f"last cutover {world.last_end()['time']}" in line
@@ -272,7 +271,7 @@ def test_rollback_names_what_only_postgres_has(world: World, rollback: Playbook,
 
 
 def test_status_of_a_rolled_back_profile(world: World, rollback: Playbook) -> None:
-    line = line_of(succeeded(world.play("status.yml")))
+    line = line_of(succeeded(world.play("status.yml", variables=DETAILS)))
     assert "settings name sqlite, instance answers on sqlite, ledger says sqlite" in line
     assert f"last rollback {world.last_end()['time']}" in line
     assert line.endswith("Next: ansible-playbook cutover.yml -e source_id=assets_1 --check")
@@ -306,7 +305,7 @@ def killed_after_freeze(world: World, grown: Rows) -> str:
     """A second cutover, dead after the phase freeze; the status that was printed then."""
     world.kill_when("cutover.yml", lambda: "freeze" in world.phases(), "phase freeze")
     assert (world.folder() / "lock.json").exists()
-    return line_of(succeeded(world.play("status.yml")))
+    return line_of(succeeded(world.play("status.yml", variables=DETAILS)))
 
 
 @pytest.fixture(scope="module")
@@ -402,7 +401,7 @@ def postgres_down(world: World, killed_during_verify: list[dict[str, Any]]) -> I
 
 
 def test_status_while_postgres_is_down(world: World, postgres_down: None) -> None:
-    line = line_of(succeeded(world.play("status.yml")))
+    line = line_of(succeeded(world.play("status.yml", variables=DETAILS)))
     assert "settings name postgres, instance does not answer on postgres" in line
     assert line.partition("Next: ")[2].startswith("ansible-playbook rollback.yml -e source_id=assets_1")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from _ansible import wait_for
-from _cutover import World, holding, message, new_world, refused, succeeded
+from _cutover import DETAILS, World, details, holding, message, new_world, refused, succeeded
 
 PROFILES = ("assets_1", "assets_2", "assets_3")
 WHY = {
@@ -142,9 +142,9 @@ def test_a_second_run_is_told_who_holds_the_profile_and_changes_nothing(world: W
 
 
 def test_status_after_a_failure(world: World, runs: dict[str, Any]) -> None:
-    done = succeeded(world.play("status.yml", None, variables=world.profiles()))
+    done = succeeded(world.play("status.yml", None, variables={**world.profiles(), **DETAILS}))
     for profile in PROFILES:
-        (line,) = [text for text in message(done).splitlines() if text.startswith(f"{profile}: ")]
+        (line,) = [text for text in details(done) if text.startswith(f"{profile}: ")]
         assert "settings name sqlite, instance answers on sqlite, ledger says sqlite" in line
         assert line.endswith(f"Next: ansible-playbook cutover.yml -e source_id={profile} --check")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from _ansible import Playbook, wait_for
-from _cutover import HOST, TABLES, World, message, new_world, refused, succeeded
+from _cutover import DETAILS, HOST, TABLES, World, details, message, new_world, refused, succeeded
 from _writer import Writer
 
 ONLINE = ("baseline", "bootstrap", "capture", "backup", "load", "parity", "catch_up", "smoke", "switch", "verify")
@@ -56,8 +56,8 @@ def plan_of(run: Playbook) -> str:
 
 
 def line_of(world: World) -> str:
-    (found,) = succeeded(world.play("status.yml", None)).results("Print the status", HOST)
-    return next(str(line) for line in found["msg"] if line.startswith("assets_1: "))
+    found = details(succeeded(world.play("status.yml", None, variables=DETAILS)))
+    return next(line for line in found if line.startswith("assets_1: "))
 
 
 # The way there

@@ -177,3 +177,17 @@ def test_the_system_under_cutover_does_not_know_the_collection(path: Path) -> No
     assert not {name for name in imported(tree) if name.split(".")[0] in ("ansible_collections", "plugins")}
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     assert not {text for text in strings if "ansible_collections" in text or "module_utils" in text}
+
+
+def test_a_hook_can_be_named_for_every_phase_of_the_runbook() -> None:
+    variables = read_yaml("roles", "cutover", "vars", "main.yml")
+    phases = set(variables["cutover_before_catch_up"])
+    for way in ("cutover", "finish"):
+        phases |= set(variables["cutover_phases"]["offline"][way])
+    texts = [*variables["cutover_phases"]["online"].values(), variables["cutover_from_catch_up"]]
+    phases |= {
+        name for text in texts for found in re.findall(r"\[('[^\]]*')\]", text) for name in re.findall(r"\w+", found)
+    }
+    boundaries = read_yaml("roles", "profile", "vars", "main.yml")["profile_hook_boundaries"]
+    assert {"catch_up", "hold", "verify", "load"} <= phases <= set(boundaries)
+    assert {"window", "cutover", "rollback", "close"} <= set(boundaries)

@@ -89,6 +89,52 @@ def test_recording_the_same_again_writes_nothing(state: str) -> None:
     assert kinds(state) == ["run_started", "phase", "phase", "phase"]
 
 
+def test_the_end_of_a_phase_and_the_start_of_the_next_are_one_call_and_two_entries(state: str) -> None:
+    mine = journal(state)
+    run_id = str(begin(mine, "cutover").run_id)
+    record(mine, run_id, {"phase": "load", "status": "started"})
+    done = record(mine, run_id, {"phase": "load", "status": "passed", "facts": {"rows": 3}}, "parity")
+    assert done.written == 2
+    assert [(entry["phase"], entry["status"]) for entry in done.entries[1:]] == [
+        ("load", "started"), ("load", "passed"), ("parity", "started"),
+    ]  # fmt: skip
+    assert done.entries[-1].keys() == done.entries[1].keys() and "duration_ms" in done.entries[2]
+    # The same again, and the start by a call of its own, write nothing; the duration is that from the start.
+    assert record(mine, run_id, {"phase": "load", "status": "passed", "facts": {"rows": 3}}, "parity").written == 0
+    assert record(mine, run_id, {"phase": "parity", "status": "started"}).written == 0
+    assert record(mine, run_id, {"phase": "parity", "status": "passed"}).entries[-1]["duration_ms"] >= 0
+
+
+def test_killed_between_the_two_entries_the_next_run_begins_the_phase(state: str) -> None:
+    run_id = str(begin(journal(state), "cutover").run_id)
+    passed = {"phase": "load", "status": "passed"}
+    record(journal(state), run_id, passed)  # what stands in the ledger then
+    taken = begin(journal(state, 2), "cutover", take_over=run_id)
+    assert summary(taken.entries)["open_run"]["phases_passed"] == ["load"]
+    assert record(journal(state, 2), run_id, passed, "parity").written == 1
+    # Killed behind both, the start does not stand in for that of the run that goes on.
+    begin(journal(state, 3), "cutover", take_over=f"{run_id}.2")
+    assert record(journal(state, 3), run_id, passed, "parity").written == 1
+    with pytest.raises(LedgerError, match="does not hold profile assets_1 any more"):
+        record(journal(state, 2), run_id, passed, "parity")
+
+
+@pytest.mark.parametrize("name", ["Load", "copy", "a b"])
+def test_a_next_phase_that_is_refused_leaves_nothing_of_the_record(state: str, name: str) -> None:
+    mine = journal(state)
+    run_id = str(begin(mine, "cutover").run_id)
+    with pytest.raises(BadInput, match="is refused"):
+        record(mine, run_id, {"phase": "load", "status": "passed"}, name)
+    assert kinds(state) == ["run_started"]
+
+
+def test_a_note_may_have_facts(state: str) -> None:
+    mine = journal(state)
+    run_id = str(begin(mine, "cutover").run_id)
+    hook = {"message": "Hook before_load passed.", "facts": {"hook": "before_load", "token": "hunter2"}}
+    assert record(mine, run_id, hook).entries[-1]["facts"] == {"hook": "before_load", "token": "********"}
+
+
 def test_ending_twice_writes_once(state: str) -> None:
     mine = journal(state)
     run_id = str(begin(mine, "cutover").run_id)
