@@ -149,6 +149,12 @@ class ProbeError(CutoverError):
     code = "probe"
 
 
+class NoGo(CutoverError):
+    """A go/no-go gate is open; nothing was done."""
+
+    code = "no_go"
+
+
 class MissingDependency(CutoverError):
     """A library or program that the managed host needs is not there, or is too old."""
 
