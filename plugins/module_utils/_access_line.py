@@ -40,7 +40,11 @@ _NO_REQUEST = "(not HTTP)"
 class CombinedLine:
     """The common and the combined format, with or without a host in front; after it the seconds that it took."""
 
+    excluded: re.Pattern[str] | None = None
     guarded = staticmethod(contextlib.nullcontext)
+
+    def alike(self, text: str) -> None:
+        """Return nothing: each line is looked at by itself."""
 
     def request(self, line: str) -> Request | None:
         """Return what the line says; see L(_request_line.Parser.request)."""
@@ -59,7 +63,11 @@ class UvicornLine:
     It writes its other messages into the same stream, which are no malformed requests.
     """
 
+    excluded: re.Pattern[str] | None = None
     guarded = staticmethod(contextlib.nullcontext)
+
+    def alike(self, text: str) -> None:
+        """Return nothing: each line is looked at by itself."""
 
     def request(self, line: str) -> Request | None:
         """Return what the line says; see L(_request_line.Parser.request)."""
