@@ -15,8 +15,10 @@ from ._errors import CutoverError
 from ._gate_decision import Measured
 from ._gate_ledger import last_phase, last_switch
 from ._gate_look import GateLook
+from ._log_lines import Window
+from ._log_spans import read_logs
+from ._request_figures import doubts
 from ._request_line import parser_for
-from ._request_log_span import tally_of
 from ._verdict import FAILED, PASSED, Check, not_verified
 
 NAME = "logs_reviewed"
@@ -39,9 +41,12 @@ def logs_reviewed(look: GateLook) -> Measured:
         raise CutoverError("The time of the switch cannot be read", str(switch["time"]))
     form = look.params["request_log"] or {}
     parser = parser_for(form.get("format") or "json", form.get("pattern"), form.get("exclude_request_ids"))
-    tally = tally_of(paths, parser, since.timestamp()).as_dict()
+    found = read_logs(paths, parser, Window(since.timestamp()))
+    reasons = doubts(found)
+    if reasons:
+        return not_verified(NAME, f"{'; '.join(reasons)}. Read the application's log, and say so")
     entry = last_phase(look.entries, "baseline")
-    return judge(tally, ((entry or {}).get("facts") or {}).get("requests"), look.now.isoformat())
+    return judge(found.tally.as_dict(), ((entry or {}).get("facts") or {}).get("requests"), look.now.isoformat())
 
 
 def judge(tally: t.Mapping[str, t.Any], baseline: t.Mapping[str, t.Any] | None, now: str) -> Check:
@@ -53,11 +58,6 @@ def judge(tally: t.Mapping[str, t.Any], baseline: t.Mapping[str, t.Any] | None, 
         now: When, for the result.
     """
     observed: dict[str, t.Any] = {"at": now, "requests": tally["requests"]}
-    if not tally["requests"]:
-        why = "no request was logged since the switch"
-        if tally["without_time"] or tally["malformed"]:
-            why += f" (lines without a time: {tally['without_time']}, unreadable: {tally['malformed']})"
-        return not_verified(NAME, f"{why}; read the application's log, and say so")
     expected: dict[str, t.Any] = {}
     wrong, words = [], []
     for key, floor in (("errors_4xx", _FLOOR_4XX), ("errors_5xx", _FLOOR_5XX)):
