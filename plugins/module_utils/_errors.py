@@ -95,6 +95,12 @@ class MigrationsOpen(CutoverError):
     code = "migrations_open"
 
 
+class IntegrityFailed(CutoverError):
+    """Rows of a profile in SQLite lack what they refer to, or there are none."""
+
+    code = "integrity_failed"
+
+
 class ParityFailed(CutoverError):
     """The two stores do not hold the same rows, or it could not be verified that they do."""
 
