@@ -117,6 +117,6 @@ def age_text(age: datetime.timedelta) -> str:
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = seconds / length
-            shown = f"{count:.0f}" if count >= 10 or count == int(count) else f"{count:.1f}"
+            shown = f"{count:.0f}" if count >= 10 else f"{count:.1f}".removesuffix(".0")
             return f"{shown} {unit}{'' if shown == '1' else 's'}"
     return f"{seconds:.0f} seconds"
