@@ -53,12 +53,14 @@ def search_path_sessions(look: GateLook) -> Measured:
             if schema_exists(sessions["A"], schema):
                 paths["A"] = schema
             sessions["A"].rollback()
-            mixed = _mixed(sessions, paths)
+            tables = bool(_one(sessions["A"], "SELECT has_database_privilege(current_database(), 'TEMPORARY')"))
+            mixed = _mixed(sessions, paths, tables)
     observed = {"sessions": 2, "mixed": sorted(mixed)}
     if mixed:
         message = f"two connections have a session each, which does not keep its {' and its '.join(sorted(mixed))}"
         return Check(NAME, FAILED, {"sessions": 2, "mixed": []}, observed, message + _REMEDY)
-    message = f"two sessions by turns, {len(_TURNS)} transactions: each kept its search path and its temporary table"
+    kept = "its search path and its temporary table" if tables else "its search path (it may make no temporary tables)"
+    message = f"two sessions by turns, {len(_TURNS)} transactions: each kept {kept}"
     return Check(NAME, PASSED, {"sessions": 2, "mixed": []}, observed, message)
 
 
@@ -86,21 +88,29 @@ def _no_sessions(backends: t.Mapping[str, set[int]]) -> Check:
     return Check(NAME, FAILED, {"sessions": 2, "mixed": []}, observed, message + _REMEDY)
 
 
-def _mixed(sessions: t.Mapping[str, Connection], paths: t.Mapping[str, str]) -> set[str]:
-    """Return what was not found as it had been set; what was set is taken back."""
+def _mixed(sessions: t.Mapping[str, Connection], paths: t.Mapping[str, str], tables: bool) -> set[str]:
+    """Return what was not found as it had been set; what was set is taken back.
+
+    Args:
+        sessions: Two connections that have sessions of their own.
+        paths: The schema that each is to look into first.
+        tables: Whether temporary tables may be made.
+    """
     mixed: set[str] = set()
     table = sql.Identifier("pg_temp", "pg_cutover_probe")
     try:
         for name, session in sessions.items():
-            path = sql.SQL("SET search_path TO {}, public").format(sql.Identifier(paths[name]))
-            _do(session, path)
-            _do(session, sql.SQL("CREATE TEMPORARY TABLE {} AS SELECT {}::text AS whose").format(
-                sql.Identifier("pg_cutover_probe"), sql.Literal(name)))  # fmt: skip
+            _do(session, sql.SQL("SET search_path TO {}, public").format(sql.Identifier(paths[name])))
+            if tables:
+                made = sql.SQL("CREATE TEMPORARY TABLE pg_cutover_probe AS SELECT {}::text AS whose")
+                _do(session, made.format(sql.Literal(name)))
         for name in _TURNS:
             session = sessions[name]
             first = str(_one(session, "SHOW search_path")).split(",")[0].strip().strip('"')
             if first != paths[name]:
                 mixed.add("search path")
+            if not tables:
+                continue
             try:
                 if _one(session, sql.SQL("SELECT whose FROM {}").format(table)) != name:
                     mixed.add("temporary table")

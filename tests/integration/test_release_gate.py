@@ -532,6 +532,15 @@ def test_an_old_backup_is_none_for_a_run_that_takes_none(scene: Scene) -> None:
     assert scene.measure("sqlite_backup", takes_backup=False).verdict == PASSED
 
 
+def test_a_role_that_may_make_no_temporary_tables_is_tried_without(scene: Scene) -> None:
+    scene.database.run("REVOKE TEMPORARY ON DATABASE release_gates FROM PUBLIC")
+    try:
+        found = scene.measure("search_path_sessions")
+    finally:
+        scene.database.run("GRANT TEMPORARY ON DATABASE release_gates TO PUBLIC")
+    assert found.verdict == PASSED and "may make no temporary tables" in found.message
+
+
 def test_another_profile_s_backup_is_none(scene: Scene) -> None:
     scene.backup()
     assert scene.measure("sqlite_backup", source_id="b", takes_backup=False).verdict == FAILED
