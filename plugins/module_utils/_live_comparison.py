@@ -46,7 +46,8 @@ if t.TYPE_CHECKING:
 
 _TRIES = 3
 _LOCK_TIMEOUT = "5s"
-_AGAIN = ("55P03", "42P01")  # a lock was waited for in vain; a table went away since it was looked for
+# A lock was waited for in vain, or in a circle; a table went away since it was looked for.
+_AGAIN = ("55P03", "40P01", "42P01")
 ROWS_COMPARED = "rows compared"
 
 
