@@ -12,7 +12,6 @@ from _ansible import wait_for
 from _cutover import World, new_world, refused, succeeded
 
 PROFILES = ("assets_1", "assets_2")
-MIGRATIONS = {"table": "alembic_version", "column": "version_num", "expected": ["0001", "0002"]}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def test_damage_right_after_the_switch_brings_sqlite_back(world: World) -> None:
     )
     assert world.backend("assets_1") == "sqlite"
     assert world.last_end("assets_1")["outcome"] == "rolled_back"
-    assert world.sqlite_rows("assets_1")["user_meta"] == kept["user_meta"]
+    assert world.sqlite_rows("assets_1") == kept  # the damage did not come back
 
 
 def test_a_verified_cutover_says_what_was_looked_at(world: World) -> None:
@@ -89,14 +88,14 @@ def test_after_a_rollback_sqlite_is_validated(world: World) -> None:
     assert set(found) >= {"rows of the profile", "foreign keys of user_meta", "the list is in its order"}
 
 
-def test_an_offline_cutover_is_verified_as_far_as_that_goes_and_a_missing_migration_brings_it_back(
-    world: World,
-) -> None:
-    variables = world.profiles("assets_2", mode="offline", migrations=MIGRATIONS)
-    run = world.play("cutover.yml", "assets_2", variables=variables)
-    refused(run, "stopped in phase verify", "sx_assets_2.alembic_version", "the table does not exist", "SQLite is live")
-    succeeded(world.play("cutover.yml", "assets_2", variables=world.profiles("assets_2", mode="offline")))
+def test_an_offline_cutover_is_verified_as_far_as_that_goes(world: World) -> None:
+    with world.postgres() as cursor:
+        cursor.execute(
+            "CREATE TABLE public.alembic_version (version_num text); INSERT INTO alembic_version VALUES ('2')"
+        )
+    migrations = {"table": "public.alembic_version", "column": "version_num", "expected": ["1", "2"]}
+    variables = world.profiles("assets_2", mode="offline", migrations=migrations)
+    succeeded(world.play("cutover.yml", "assets_2", variables=variables))
     found = checks(world, "assets_2")
-    open_checks = [name for name, check in found.items() if check["verdict"] != "passed"]
-    assert open_checks == ["rows compared"]
-    assert "duplicates of (source_id, id) in videos" in found
+    assert [name for name, check in found.items() if check["verdict"] != "passed"] == ["rows compared"]
+    assert set(found) >= {"duplicates of (source_id, id) in videos", "migration history public.alembic_version"}
