@@ -17,11 +17,11 @@ import datetime
 import time
 import typing as t
 
-from . import _decision_tree, _triggers, _watch_samples, _watch_state, _watch_words
-from ._errors import BadInput
+from . import _decision_tree, _triggers, _watch_words
 from ._profile import profile_of
-from ._trigger_limits import Limits
-from ._verdict import FAILED
+from ._trigger import IMMEDIATE, Trigger
+from ._trigger_limits import limits_of
+from ._watch_journal import WatchJournal
 from ._watch_look import Looking, Moment
 from ._watch_sample import series
 
@@ -30,8 +30,6 @@ if t.TYPE_CHECKING:
     from ._watch_sample import Sample
 
 DURATION, TRIGGER, FENCE_DOWN, LOOKED = "duration", "trigger", "fence_down", "looked"
-IMMEDIATE = "immediate"
-MOST_SHOWN = 240
 _FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 _RARELY_S = 60.0  # a person is told of a long watch so often
 _TIMES_TOLD = 20  # and of a short one so many times
@@ -63,22 +61,20 @@ class Watch:
         self._clock = clock or Clock()
         self._began = self._clock.now()
         self._started = self._clock.seconds()
-        self._since = params["since"] or _text(self._began)
-        self._switched = parse_time(self._since)
         schema = profile_of(params["source_id"], params["schema_prefix"], params["schema_name"]).schema_name
         self._params = {
             **params,
             "schema_name": schema,
             "base_url": params["base_url"] or params["instances"][0]["base_url"],
+            "duration": 0.0 if check else params["duration"],
         }
-        self._check = check
-        self._keeps = params["record"] and not check
         self._progress = progress
-        self._limits = Limits.from_params(params["triggers"])
-        self._file = _watch_samples.Samples(params["samples_file"], self._since, keeps=self._keeps)
-        self._state = _watch_state.read(params["samples_file"], self._since)
-        self._looking = Looking(self._params, self._state, check)
-        self._triggers: list[_triggers.Trigger] = []
+        self._limits = limits_of(params["triggers"])
+        since = params["since"] or time_text(self._began)
+        self._journal = WatchJournal(params["samples_file"], since, keeps=params["record"] and not check)
+        self._journal.begin()
+        self._looking = Looking(self._params, self._journal.state, check)
+        self._triggers: list[Trigger] = []
         self._slow_at: float | None = None
         self._told_at: float | None = None
         self._told_of: set[str] = set()
@@ -90,7 +86,6 @@ class Watch:
         Raises:
             CutoverError: The samples cannot be kept.
         """
-        self._file.begin()
         self._progress.begin("watch", self._params["source_id"], round(self._params["duration"]))
         stopped_by = self._watch()
         self._progress.end()
@@ -104,7 +99,7 @@ class Watch:
             last = spent >= duration
             if not self._look(last, interval):
                 return FENCE_DOWN
-            if not self._check and any(one.verdict == FAILED and one.severity == IMMEDIATE for one in self._triggers):
+            if duration and any(one.firing and one.severity == IMMEDIATE for one in self._triggers):
                 return TRIGGER
             if last:
                 return DURATION if duration else LOOKED
@@ -122,49 +117,47 @@ class Watch:
         """Take a look; return whether there is still something to watch."""
         began = self._spent
         slow = last or self._slow_at is None or began - self._slow_at >= self._params["check_interval"]
-        now = self._clock.now()
-        moment = Moment(_text(now), max(0.0, (now - self._switched).total_seconds()))
+        moment = Moment(time_text(self._clock.now()), began, time_text(self._began))
         look = self._looking.take(moment, slow, enough=lambda: self._spent - began >= interval)
         self._replayed += look.passed.replayed.upserted
         self._deleted += look.passed.replayed.deleted
         if look.sample is None:
             return False
         self._slow_at = began if slow else self._slow_at
-        self._file.add(look.sample)
-        if self._keeps:
-            _watch_state.write(self._params["samples_file"], self._state)
-        self._triggers = _triggers.evaluate(self._file.samples, self._params["baseline"], self._limits)
+        self._journal.add(look.sample)
+        self._triggers = _triggers.evaluate(self._journal.samples, self._params["baseline"], self._limits)
         self._tell(look.sample)
         return True
 
     def _tell(self, sample: Sample) -> None:
-        fired = {one.name for one in self._triggers if one.verdict == FAILED}
+        fired = {one.name for one in self._triggers if one.firing}
         pause = min(_RARELY_S, max(self._params["duration"] / _TIMES_TOLD, self._params["interval"]))
         if self._told_at is None or fired - self._told_of or self._spent - self._told_at >= pause:
             self._told_at, self._told_of = self._spent, fired
             self._progress.say(
                 _watch_words.standing(
-                    self._spent, self._params["duration"], self._file.samples, self._triggers, self._looking.problems
+                    self._spent, self._params["duration"], self._journal.samples, self._triggers, self._looking.problems
                 ),
                 round(self._spent),
             )
 
     def _result(self, stopped_by: str) -> dict[str, t.Any]:
-        samples = self._file.samples
+        samples = self._journal.samples
         last = samples[-1] if samples else None
         return {
             "changed": bool(self._replayed or self._deleted),
-            "fired": [one.name for one in self._triggers if one.verdict == FAILED],
+            "fired": [one.name for one in self._triggers if one.firing],
             "triggers": [one.as_dict() for one in self._triggers],
+            "checks": [one.as_check().as_dict() for one in self._triggers],
             "advice": _decision_tree.advise(self._triggers, self._params["answers"]).as_dict(),
             "samples": len(samples),
             "samples_file": self._params["samples_file"],
-            "samples_sha256": self._file.sha256(),
-            "series": series(samples, MOST_SHOWN),
+            "samples_sha256": self._journal.sha256(),
+            "series": series(samples),
             "problems": dict(self._looking.problems),
             "stopped_by": stopped_by,
-            "started": _text(self._began),
-            "ended": _text(self._clock.now()),
+            "started": time_text(self._began),
+            "ended": time_text(self._clock.now()),
             "duration_ms": round(self._spent * 1000),
             "replayed": self._replayed,
             "deleted": self._deleted,
@@ -174,20 +167,6 @@ class Watch:
         }
 
 
-def parse_time(text: str) -> datetime.datetime:
-    """Return a time of the ledger, C(2026-11-21T09:31:02.410Z), or any other in ISO 8601 with its zone.
-
-    Raises:
-        BadInput: It is none.
-    """
-    try:
-        found = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
-        if found.tzinfo is None:
-            raise ValueError("it has no time zone")
-    except ValueError as error:
-        raise BadInput(f"since {text!r} cannot be used", str(error), "Give it as 2026-11-21T09:31:02.410Z.") from error
-    return found
-
-
-def _text(moment: datetime.datetime) -> str:
+def time_text(moment: datetime.datetime) -> str:
+    """Return a time as the ledger writes it."""
     return moment.astimezone(datetime.timezone.utc).strftime(_FORM)[:-4] + "Z"

@@ -20,7 +20,7 @@ from ._watch_questions import Questions, confirmed
 from ._watch_stores import give_up_soon, opened
 
 if t.TYPE_CHECKING:
-    from ._watch_state import State
+    from ._watch_journal import State
 
 Found = t.Optional[dict[str, t.Any]]
 NOTHING: dict[str, Found] = {"data": None, "leakage": None, "migration": None}

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ._verdict import FAILED
-
 if t.TYPE_CHECKING:
-    from ._triggers import Trigger
+    from ._trigger import Trigger
     from ._watch_sample import Sample
 
 _CLOSEST = 2
@@ -37,18 +35,18 @@ def standing(
     if last.pending:
         lag = f", oldest {last.lag_s:.1f} s" if last.lag_s is not None else ""
         parts.append(f"{last.pending:,} keys to bring back{lag}")
-    if not last.postgres_ok:
+    if last.postgres_ok is False:
         parts.append("PostgreSQL cannot be reached")
     waiting = [name for name, ready in last.ready.items() if not ready]
     if waiting:
         parts.append(f"not ready: {', '.join(waiting)}")
-    if problems.get("return_path") and last.postgres_ok:
+    if problems.get("return_path") and last.postgres_ok is not False:
         parts.append(f"the way back stands still ({problems['return_path']})")
     return ", ".join(parts) + f"; {_closest(triggers)}"
 
 
 def _closest(triggers: t.Sequence[Trigger]) -> str:
-    fired = [one for one in triggers if one.verdict == FAILED]
+    fired = [one for one in triggers if one.firing]
     if fired:
         return "FIRED " + "; ".join(f"{one.name} ({one.message})" for one in fired)
     near = [one for one in triggers if one.held_s and one.needed_s]

@@ -406,6 +406,17 @@ triggers:
       since: "2026-11-21T09:40:00.000Z"
       message: 4.2 % of the answers are 5xx for 305 s, more than 1 % for 300 s
       source: seed 002 §2.3
+checks:
+  description: The same as checks, as the ledger keeps them.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - name: error_percent
+      verdict: failed
+      expected: at most 1.0 percent, or more for less than 300 s
+      observed: 4.2 percent for 305 s
+      message: 4.2 % of the answers are 5xx for 305 s, more than 1 % for 300 s
 advice:
   description: What the decision tree says.
   returned: success
