@@ -57,7 +57,9 @@ class Watch:
         CutoverError: An option cannot be used.
     """
 
-    def __init__(self, params: t.Mapping[str, t.Any], check: bool, progress: Progress, clock: Clock | None = None) -> None:
+    def __init__(
+        self, params: t.Mapping[str, t.Any], check: bool, progress: Progress, clock: Clock | None = None
+    ) -> None:
         self._clock = clock or Clock()
         self._began = self._clock.now()
         self._started = self._clock.seconds()
@@ -87,7 +89,10 @@ class Watch:
             CutoverError: The samples cannot be kept.
         """
         self._progress.begin("watch", self._params["source_id"], round(self._params["duration"]))
-        stopped_by = self._watch()
+        try:
+            stopped_by = self._watch()
+        finally:
+            self._looking.close()
         self._progress.end()
         return self._result(stopped_by)
 

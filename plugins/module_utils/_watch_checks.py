@@ -48,7 +48,9 @@ class SlowChecks:
     def make(self, answers: bool) -> dict[str, Found]:
         """Make all of them; C(answers) says whether the application answers at all, and is worth being asked."""
         return {
-            "data": self._made("data", [self._compare] if self._params["online"] else [], self._data if answers else None),
+            "data": self._made(
+                "data", [self._compare] if self._params["online"] else [], self._data if answers else None
+            ),
             "leakage": self._made("leakage", [], self._leakage if answers else None),
             "migration": self._made("migration", [self._schema], None),
         }
@@ -81,6 +83,7 @@ class SlowChecks:
                 OnlineNames(stores.profile.schema_name),
                 stores.profile.source_id,
                 stores.profile.schema_name,
+                columns={name: table.columns for name, table in stores.targets.items()},
             )
 
     def _schema(self) -> list[Check]:

@@ -111,6 +111,12 @@ class Looking:
         for log in self._logs:
             log.close()
 
+    def _service(self) -> dict[str, t.Any]:
+        params = self._params
+        return _service_level.look(
+            params["instances"], params["headers"], params["ready_checks"], params["source_id"], params["probe_timeout"]
+        )
+
     def _requests(self) -> dict[str, t.Any]:
         """Return the figures of the requests since the last look; nothing where there is no log."""
         tally = RequestTally()

@@ -107,7 +107,9 @@ def _check(given: Params, option: str) -> dict[str, t.Any]:
     name = given.get("name")
     unknown = sorted(set(given) - {"name", *_CHECK})
     if not isinstance(name, str) or unknown:
-        raise BadInput(f"{option} cannot be used", f"{', '.join(unknown)} is not known" if unknown else "name is missing")
+        raise BadInput(
+            f"{option} cannot be used", f"{', '.join(unknown)} is not known" if unknown else "name is missing"
+        )
     if bool(given.get("path")) == bool(given.get("subject")):
         raise BadInput(f"{option}: check {name!r} cannot be used", "it needs one of path and subject")
     check = {**_CHECK, **given}

@@ -81,7 +81,7 @@ def wording(line: Line) -> str:
     """
     if line["phase"] == WATCH:
         said = printable(line.get("text") or "")
-        return f"{WATCH}: {said or f'over after ' + duration(line['seconds'])}"
+        return f"{WATCH}: {said or 'over after ' + duration(line['seconds'])}"
     done, rows, counted = int(line["done"]), int(line["rows"]), line["phase"] != "index"
     rate = [f"{_three_digits(line['rows_per_s']):,} rows/s"] if done and counted and line["seconds"] >= _LONG else []
     if line["state"] == DONE:
