@@ -62,6 +62,7 @@ class Watch:
     ) -> None:
         self._clock = clock or Clock()
         self._began = self._clock.now()
+        self._run = self._began.strftime(_FORM)
         self._started = self._clock.seconds()
         schema = profile_of(params["source_id"], params["schema_prefix"], params["schema_name"]).schema_name
         self._params = {
@@ -122,7 +123,7 @@ class Watch:
         """Take a look; return whether there is still something to watch."""
         began = self._spent
         slow = last or self._slow_at is None or began - self._slow_at >= self._params["check_interval"]
-        moment = Moment(time_text(self._clock.now()), began, time_text(self._began))
+        moment = Moment(time_text(self._clock.now()), began, self._run)
         look = self._looking.take(moment, slow, enough=lambda: self._spent - began >= interval)
         self._replayed += look.passed.replayed.upserted
         self._deleted += look.passed.replayed.deleted

@@ -16,7 +16,7 @@ from ._errors import CutoverError
 from ._live_comparison import compare_live
 from ._online_names import OnlineNames
 from ._verdict import FAILED, PASSED, Check
-from ._watch_questions import Questions, confirmed
+from ._watch_questions import Questions
 from ._watch_stores import give_up_soon, opened
 
 if t.TYPE_CHECKING:
@@ -72,9 +72,6 @@ class SlowChecks:
         return {"checked": len(made), "failed": [check.as_dict() for check in made if check.verdict == FAILED]}
 
     def _compare(self) -> list[Check]:
-        return confirmed(self._compare_once)
-
-    def _compare_once(self) -> list[Check]:
         with opened(self._params) as stores:
             return compare_live(
                 stores.connection,

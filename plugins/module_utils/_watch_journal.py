@@ -16,7 +16,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import re
 import tempfile
@@ -71,7 +70,7 @@ class WatchJournal:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if of != self.state.since and self._path.exists():
                 when = re.sub(r"[^0-9TZ]", "", of) or _UNKNOWN
-                os.replace(self._path, self._path.with_name(f"{self._path.stem}-{when}{self._path.suffix}"))
+                self._path.replace(self._path.with_name(f"{self._path.stem}-{when}{self._path.suffix}"))
         self._keep_state()
 
     def add(self, sample: Sample) -> None:
@@ -105,11 +104,12 @@ class WatchJournal:
             return
         with _writing(self._beside):
             handle, name = tempfile.mkstemp(prefix=f".{self._beside.name}.", dir=self._beside.parent)
+            new = pathlib.Path(name)
             try:
                 write_through(handle, text.encode())
-                os.replace(name, self._beside)
+                new.replace(self._beside)
             except BaseException:
-                os.unlink(name)
+                new.unlink()
                 raise
         self._written = text
 

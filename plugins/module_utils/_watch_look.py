@@ -122,15 +122,18 @@ class Looking:
         tally = RequestTally()
         failed: list[str] = []
         for log in self._logs:
+            gaps = log.gaps
             try:
                 log.read_new(tally)
             except CutoverError as error:
                 failed.append(error.message())
+            if log.gaps > gaps:
+                failed.append(f"Lines of {log.path} may be missing: it was rotated, and not everything was found again.")
             self._state.positions[log.path] = log.position
         self._note("request_log", " ".join(failed))
         if not any(log.exists for log in self._logs):
             return {}
-        latency = tally.latency
+        latency = tally.latency()
         return {
             "requests": tally.requests,
             "errors_4xx": tally.errors_4xx,

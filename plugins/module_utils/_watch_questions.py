@@ -76,22 +76,17 @@ class Questions:
         Raises:
             CutoverError: It cannot be asked at all.
         """
-        return confirmed(self._once)
+        found = self._once()
+        for _attempt in range(_ATTEMPTS - 1):
+            if not any(check.verdict == FAILED for check in found):
+                break
+            again = {check.name: check for check in self._once()}
+            found = [again.get(check.name, check) if check.verdict == FAILED else check for check in found]
+        return found
 
     def _once(self) -> list[Check]:
         found = [Check(**one) for one in SmokeRun(self._options).apply()["checks"]] if self.count else []
         return [_of_the_data(check) for check in found]
-
-
-def confirmed(ask: t.Callable[[], list[Check]]) -> list[Check]:
-    """Ask, and ask again as long as something fails; return as failed only what failed every time."""
-    found = ask()
-    for _attempt in range(_ATTEMPTS - 1):
-        if not any(check.verdict == FAILED for check in found):
-            break
-        again = {check.name: check for check in ask()}
-        found = [again.get(check.name, check) if check.verdict == FAILED else check for check in found]
-    return found
 
 
 def _of_the_data(check: Check) -> Check:

@@ -46,14 +46,14 @@ options:
     default: true
   since:
     description:
-      - When PostgreSQL became the live store (ISO 8601 with a time zone). The samples in O(samples_file) that were taken
-        since the same switch are gone on with, those of another one are put aside beside it.
+      - When PostgreSQL became the live store. The samples in O(samples_file) that were taken since the same switch are
+        gone on with, those of another one are put aside beside it.
       - By default the watch begins anew now.
     type: str
   samples_file:
     description:
-      - File that takes every look, one JSON object in a line, mode C(0600). What is needed to go on lies beside it, in a
-        file with C(.state) behind its name.
+      - File that takes every look, one JSON object in a line, mode C(0600). What is needed to go on lies beside it, in
+        a file with C(.state) behind its name.
     type: path
     required: true
   record:

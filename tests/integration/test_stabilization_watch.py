@@ -18,10 +18,10 @@ from _ansible import wait_for
 from _application import Application, application
 from _databases import Database, fresh_database
 from _online import Online, begin
-from _servers import Server
-from ansible_collections.sxops.pg_cutover.plugins.module_utils import _switch
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import _fence_sqlite, _sqlite_writer, _switch
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import BadInput
 from ansible_collections.sxops.pg_cutover.plugins.modules import stabilization_watch
+from local_stack.stack import Stack
 
 SINCE = "2026-11-21T09:31:02.410Z"
 TITLE = "title", "id = 'i0000001'"
@@ -29,8 +29,8 @@ Watched = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def database(server: Server) -> Iterator[Database]:
-    with fresh_database(server, "stabilization_watch") as created:
+def database(stack: Stack) -> Iterator[Database]:
+    with fresh_database(stack, "stabilization_watch") as created:
         yield created
 
 
@@ -52,10 +52,10 @@ def app(tmp_path: Path) -> Iterator[Application]:
         yield serving
 
 
-def options(online: Online, app: Application, **more: Any) -> dict[str, Any]:
+def options(switched: Online, app: Application, **more: Any) -> dict[str, Any]:
     """Return the module's options as Ansible would hand them over."""
     defaults = {name: spec.get("default") for name, spec in stabilization_watch.argument_spec().items()}
-    given = {name: value for name, value in online.tenant.params.items() if name in defaults}
+    given = {name: value for name, value in switched.tenant.params.items() if name in defaults}
     return {
         **defaults,
         **given,
@@ -70,17 +70,17 @@ def options(online: Online, app: Application, **more: Any) -> dict[str, Any]:
     }
 
 
-def watch(online: Online, app: Application, check: bool = False, **more: Any) -> Watched:
+def watch(switched: Online, app: Application, check: bool = False, **more: Any) -> Watched:
     """Do what the module does, in this process."""
-    module = SimpleNamespace(params=options(online, app, **more), check_mode=check)
+    module = SimpleNamespace(params=options(switched, app, **more), check_mode=check)
     return stabilization_watch.watch(module)
 
 
 @contextlib.contextmanager
-def watching(online: Online, app: Application, **more: Any) -> Iterator[dict[str, Watched]]:
+def watching(switched: Online, app: Application, **more: Any) -> Iterator[dict[str, Watched]]:
     """Watch beside the test; what came of it is there under C(result) after the block."""
     found: dict[str, Watched] = {}
-    thread = threading.Thread(target=lambda: found.update(result=watch(online, app, duration=60.0, **more)))
+    thread = threading.Thread(target=lambda: found.update(result=watch(switched, app, duration=60.0, **more)))
     thread.start()
     try:
         yield found
@@ -98,11 +98,9 @@ def trigger(result: Watched, name: str) -> dict[str, Any]:
     return next(one for one in result["triggers"] if one["name"] == name)
 
 
-def go_back(online: Online, return_data: str = "replay", alone: bool = False) -> None:
+def go_back(online: Online) -> None:
     with online.stores(retries=50) as stores:
-        if alone:
-            stores.connection = stores.plan = None
-        _switch.to_sqlite(stores, return_data, None)
+        _switch.to_sqlite(stores, "replay", None)
 
 
 def soon(condition: Callable[[], Any], what: str) -> Any:
@@ -258,12 +256,16 @@ def test_another_profiles_row_that_is_seen_stops_it(switched: Online, app: Appli
 
 
 def test_an_application_that_errs_says_nothing_about_the_data(switched: Online, app: Application) -> None:
-    asked = {"data_checks": [{"name": "list", "path": "/items", "expect_json": {"ok": True}}]}
+    app.answer = {"ok": True, "first": "i0000000"}
+    asked = {
+        "ready_checks": [{"name": "health", "path": "/health", "expect_status": [200, 503]}],
+        "data_checks": [{"name": "list", "path": "/items", "expect_json": {"first": "i0000000"}}],
+    }
     assert watch(switched, app, **asked)["fired"] == []
-    app.status = 503
+    app.status, app.answer = 503, {}
     assert watch(switched, app, **asked)["fired"] == []
-    app.status, app.answer = 200, {"ok": False}
-    assert "data_mismatch" in watch(switched, app, duration=2.0, **asked, triggers={"startup_timeout": 60})["fired"]
+    app.status, app.answer = 200, {"ok": True, "first": "i0000001"}
+    assert watch(switched, app, duration=2.0, **asked)["fired"] == ["data_mismatch"]
 
 
 def test_an_instance_that_is_not_ready_for_too_long(switched: Online, app: Application) -> None:
@@ -341,8 +343,6 @@ def test_somebody_who_goes_back_without_postgres_ends_it_too(switched: Online, a
 
 
 def _open_alone(online: Online) -> None:
-    from ansible_collections.sxops.pg_cutover.plugins.module_utils import _fence_sqlite, _sqlite_writer
-
     with contextlib.closing(_sqlite_writer.open_writable(str(online.tenant.sqlite_path), 5_000)) as target:
         target.execute("BEGIN IMMEDIATE")
         _fence_sqlite.lift(target, online.names)
