@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every trigger of the window, by its real cause: where it fires the profile is on SQLite again, with every write.
+
+One cutover is made, kept, and put back before each test. Each test starts cutover.yml, which finds it finished and
+watches, and then does what the trigger is there for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from _ansible import wait_for
+from _cutover import World, new_world, succeeded
+from psycopg2 import sql
+
+SCHEMA = "sx_assets_1"
+SERVICE = "api-assets_1"
+# So that nothing but what a test is about can fire, however slow the machine is.
+NEVER = {
+    "startup_timeout": 3600,
+    "readiness_failures": 9999,
+    "error_ratio_duration": 3600,
+    "error_percent_duration": 3600,
+    "latency_duration": 3600,
+    "connection_timeout": 3600,
+    "pool_duration": 3600,
+    "min_requests": 5,
+}
+# How the application did before, as far as latencies go; the floor is far below what the tests make of it.
+BASELINE = {
+    "requests": {"requests": 1000, "error_percent": 0.0, "latency_ms": {"p50": 5.0, "p95": 10.0, "p99": 20.0}},
+    "probes": {"count": 10, "errors": 0, "latency_ms": {"p50": 5.0, "p95": 10.0, "p99": 20.0}},
+}
+
+
+@dataclass
+class Window:
+    """A window that is over: how its play ended, what it printed, and what the ledger holds of it."""
+
+    code: int
+    log: str
+    ledger: list[dict[str, Any]]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return [entry for entry in self.ledger if entry.get("phase") == "window"][-1]["facts"]
+
+    def trigger(self, name: str) -> dict[str, Any]:
+        return next(one for one in self.facts["triggers"] if one["name"] == name)
+
+
+@dataclass
+class Finished:
+    """A cutover that has just been finished, and can be had again as it was."""
+
+    world: World
+    saved: Path
+    items: list[str]
+
+    def save(self) -> None:
+        self.saved.mkdir()
+        with (
+            contextlib.closing(self.world.sqlite()) as live,
+            contextlib.closing(sqlite3.connect(self.saved / "live.db")) as copy,
+        ):
+            live.backup(copy)
+        shutil.copy2(self.world.settings(), self.saved / "settings")
+        shutil.copytree(self.world.folder(), self.saved / "ledger")
+        self.world.control("stop", SERVICE)
+        with self._server() as cursor:
+            cursor.execute("CREATE DATABASE sx_saved TEMPLATE sx")
+        self.world.control("start", SERVICE)
+
+    def restore(self) -> None:
+        self.world.control("start", "postgres")
+        wait_for(lambda: self._answers(), "PostgreSQL")
+        self.world.control("stop", SERVICE)
+        with self._server() as cursor:
+            cursor.execute("SELECT datacl::text FROM pg_database WHERE datname = 'sx'")
+            (rights,) = cursor.fetchone() or (None,)
+            cursor.execute("DROP DATABASE sx WITH (FORCE)")
+            cursor.execute("CREATE DATABASE sx TEMPLATE sx_saved OWNER sx_admin")
+            cursor.execute("UPDATE pg_database SET datacl = %s::aclitem[] WHERE datname = 'sx'", (rights,))
+        with (
+            contextlib.closing(sqlite3.connect(self.saved / "live.db")) as copy,
+            contextlib.closing(self.world.sqlite()) as live,
+        ):
+            copy.backup(live)
+        shutil.copy2(self.saved / "settings", self.world.settings())
+        shutil.rmtree(self.world.folder())
+        shutil.copytree(self.saved / "ledger", self.world.folder())
+        self.world.control("start", SERVICE)
+        wait_for(self._serves, "the application on PostgreSQL")
+
+    def _serves(self) -> bool:
+        with contextlib.suppress(OSError, AssertionError):
+            return self.world.backend() == "postgres_primary"
+        return False
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(psycopg2.Error), self._server():
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _server(self) -> Iterator[Any]:
+        with contextlib.closing(psycopg2.connect(self.world.secrets["superuser_dsn"], dbname="postgres")) as connection:
+            connection.autocommit = True
+            yield connection.cursor()
+
+    # What happens in a window
+
+    def samples(self) -> list[dict[str, Any]]:
+        path = self.world.folder() / "watch.jsonl"
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+    def window(
+        self,
+        happens: Callable[[Finished], AbstractContextManager[object]],
+        triggers: dict[str, Any],
+        rest: float = 120,
+        **profile: Any,
+    ) -> Window:
+        """Run cutover.yml, and let something happen once it watches, until it has ended."""
+        changes = {"triggers": {**NEVER, **triggers}, "stabilization_window": 3600, "drain_interval": 0.5, **profile}
+        variables = {
+            **self.world.profiles(**changes),
+            "profile_window_rest": rest,
+            "window_check_interval": 1,
+            "window_baseline": BASELINE,
+        }
+        with self.world.running("cutover.yml", **variables) as process:
+
+            def looked() -> bool:
+                assert process.poll() is None, self.world.log()[-6000:]
+                return bool(self.samples())
+
+            wait_for(looked, "the first look", 180)
+            self.note(0, "written in the window")
+            drained = lambda: self.world.notes("sqlite").get(self.items[0]) == "written in the window"  # noqa: E731
+            wait_for(drained, "the write in SQLite")
+            with happens(self):
+                code = process.wait(240)
+        return Window(code, self.world.log(), self.world.ledger())
+
+    def note(self, number: int, text: str) -> None:
+        answer = self.world.api().put(f"/items/{self.items[number]}/note-md", {"markdown": text})
+        assert answer.status == 200, answer.text
+
+    @contextlib.contextmanager
+    def superuser(self) -> Iterator[Any]:
+        """Open a cursor whose writes are not captured."""
+        with self.world.postgres() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+            cursor.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(SCHEMA)))
+            yield cursor
+
+    def healthy_on_sqlite(self, window: Window, trigger: str) -> None:
+        """See that the way back is complete, that the operator was told, and that the ledger knows why."""
+        assert window.code != 0, window.log[-6000:]
+        assert self.world.backend() == "sqlite"
+        self.note(1, "written on SQLite again")
+        assert self.world.notes("sqlite")[self.items[1]] == "written on SQLite again"
+        assert self.world.notes("sqlite")[self.items[0]] == "written in the window"
+        said = " ".join(window.log.split())
+        assert f"trigger {trigger} (seed 00" in said and "The profile went back by itself: SQLite" in said, said[-3000:]
+        assert "Traceback" not in said and "is undefined" not in said
+        assert trigger in window.facts["fired"] and window.facts["stopped_by"] == "trigger"
+        (watched, back) = [entry for entry in window.ledger if entry["kind"] == "run_started"][-2:]
+        assert (watched["verb"], back["verb"]) == ("watch", "rollback")
+        asked = back["parameters"]
+        assert (asked["automatic"], asked["trigger"]) == (True, trigger)
+        assert asked["trigger_message"] == window.trigger(trigger)["message"] and asked["fired_at"]
+        ends = [entry for entry in window.ledger if entry["kind"] == "run_ended"][-2:]
+        assert [end["outcome"] for end in ends] == ["failed", "completed"]
+        assert ends[1]["store"] == "sqlite"
+        assert not (self.world.folder() / "lock.json").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    folder = tmp_path_factory.mktemp("window")
+    with new_world(folder / "state", items={"assets_1": 120, "assets_2": 40}) as world:
+        with contextlib.closing(world.sqlite()) as connection:
+            query = "SELECT id FROM videos WHERE source_id = 'assets_1' ORDER BY id LIMIT 20"
+            items = [item for (item,) in connection.execute(query)]
+        succeeded(world.play("cutover.yml"))
+        made = Finished(world, folder / "saved", items)
+        made.save()
+        yield made
+
+
+@pytest.fixture
+def cutover(finished: Finished) -> Finished:
+    """The cutover as it was just after it was finished."""
+    finished.restore()
+    return finished
+
+
+# What happens
+
+
+@contextlib.contextmanager
+def stopped(cutover: Finished) -> Iterator[None]:
+    """The instance does not run."""
+    cutover.world.control("stop", SERVICE)
+    yield
+
+
+@contextlib.contextmanager
+def all_the_time(*things: Callable[[], object]) -> Iterator[None]:
+    """Something is done over and over, by several at once; that it fails while things change is nobody's fault."""
+    over = threading.Event()
+
+    def work(thing: Callable[[], object]) -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError, psycopg2.Error):
+                thing()
+
+    with ThreadPoolExecutor(len(things)) as pool:
+        for thing in things:
+            pool.submit(work, thing)
+        try:
+            yield
+        finally:
+            over.set()
+
+
+def errors(cutover: Finished) -> AbstractContextManager[None]:
+    """Users send numbers that PostgreSQL cannot hold, and get a 500; others read."""
+    item = cutover.items[2]
+    api = cutover.world.api()
+
+    def bad() -> None:
+        api.put(f"/items/{item}/meta", {"rating": 99999999999})
+        time.sleep(0.05)
+
+    def good() -> None:
+        api.get("/items?limit=1")
+        time.sleep(0.05)
+
+    return all_the_time(bad, good)
+
+
+@contextlib.contextmanager
+def slow(cutover: Finished) -> Iterator[None]:
+    """A table is locked for half a second, again and again, while users read it."""
+    api = cutover.world.api()
+
+    def lock() -> None:
+        with cutover.world.postgres() as cursor:
+            cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(SCHEMA, "videos")))
+            time.sleep(0.5)
+        time.sleep(0.05)
+
+    with all_the_time(lock, *[lambda: api.get("/items?limit=1")] * 4):
+        yield
+
+
+@contextlib.contextmanager
+def no_postgres(cutover: Finished) -> Iterator[None]:
+    """PostgreSQL is stopped."""
+    cutover.world.control("stop", "postgres")
+    yield
+
+
+@contextlib.contextmanager
+def many_connections(cutover: Finished) -> Iterator[None]:
+    """Somebody opens connections and does not close them."""
+    with contextlib.ExitStack() as held:
+        for _number in range(120):
+            held.enter_context(contextlib.closing(psycopg2.connect(cutover.world.secrets["dsn"])))
+        yield
+
+
+@contextlib.contextmanager
+def damage(cutover: Finished) -> Iterator[None]:
+    """A row is deleted behind the capture."""
+    with cutover.superuser() as cursor:
+        cursor.execute("DELETE FROM videos WHERE id = %s", (cutover.items[5],))
+        assert cursor.rowcount == 1
+    yield
+
+
+@contextlib.contextmanager
+def leak(cutover: Finished) -> Iterator[None]:
+    """A row of another profile comes into the schema."""
+    with cutover.superuser() as cursor:
+        cursor.execute("INSERT INTO videos (id, source_id) VALUES ('foreign', 'assets_2')")
+    yield
+
+
+@contextlib.contextmanager
+def lost_index(cutover: Finished) -> Iterator[None]:
+    """An index of the schema is dropped."""
+    with cutover.superuser() as cursor:
+        cursor.execute(
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisprimary AND indrelid IN"
+            " (SELECT oid FROM pg_class WHERE relnamespace = %s::regnamespace) AND NOT EXISTS"
+            " (SELECT 1 FROM pg_constraint WHERE conindid = indexrelid) ORDER BY 1 LIMIT 1",
+            (SCHEMA,),
+        )
+        (name,) = cursor.fetchone()
+        cursor.execute(f"DROP INDEX {name}")
+    yield
+
+
+FIRING = {
+    "startup": (stopped, {"startup_timeout": 1}),
+    "instances": (stopped, {"readiness_failures": 2}),
+    "migration": (lost_index, {}),
+    "error_ratio": (errors, {"error_ratio_duration": 2, "error_percent": 100}),
+    "error_percent": (errors, {"error_percent_duration": 2}),
+    "latency_immediate": (slow, {"latency_duration": 2}),
+    "connection": (no_postgres, {"connection_timeout": 1}),
+    "pool": (many_connections, {"pool_percent": 50, "pool_duration": 1}),
+    "data_mismatch": (damage, {}),
+    "leakage": (leak, {}),
+}
+
+
+@pytest.mark.parametrize("name", list(FIRING))
+def test_where_it_fires_the_profile_is_on_sqlite_again(cutover: Finished, name: str) -> None:
+    happens, triggers = FIRING[name]
+    window = cutover.window(happens, triggers)
+    cutover.healthy_on_sqlite(window, name)
+    if name == "connection":
+        assert "PostgreSQL could not be reached" in " ".join(window.log.split())
