@@ -20,6 +20,7 @@ import dataclasses
 import typing as t
 
 from . import _capture_postgres, _change_log
+from ._capture_state import fence_triggers
 from ._errors import CaptureError, PostgresError, ReplayError, SqliteError
 from ._parity import TableParity, compare_table, count_rows
 from ._parity_checks import check_integrity
@@ -28,7 +29,7 @@ from ._postgres_store import postgres_errors, relation_exists, roll_back
 from ._progress import SILENT
 from ._psycopg2 import sql
 from ._return_path import is_fenced
-from ._sqlite_store import reading
+from ._sqlite_store import names_as_text, reading
 from ._verdict import Check, compare, not_verified
 
 if t.TYPE_CHECKING:
@@ -61,8 +62,8 @@ class Live:
     """Both stores of a profile that was switched to PostgreSQL.
 
     Args:
-        connection: PostgreSQL, outside of any transaction.
-        source: SQLite, prepared by L(_value_kinds.prepare); a transaction that it is in is ended.
+        connection: PostgreSQL; a transaction that it is in is ended.
+        source: SQLite, prepared by L(_value_kinds.prepare); likewise.
         plan: The tables.
         names: What online mode calls its things.
         source_id: The profile.
@@ -121,9 +122,9 @@ class Live:
         workers = self._begin()
         there = self._there()
         found.checks += [
-            compare(f"table {table.source} is in the tenant schema", True, False)
-            for table in self._plan.tables
-            if table not in there
+            compare(f"table {name} is in the tenant schema", True, False)
+            for name in self._expected()
+            if name not in [table.source for table in there]
         ]
         with self._at_one_instant(there):
             why_not = self._why_not()
@@ -137,9 +138,11 @@ class Live:
                 found.checks.append(not_verified(ROWS_COMPARED, why_not))
             for table in there:
                 columns = self._columns.get(table.target, ())
+                self._progress.begin("check", table.source, 0)
                 found.checks += check_integrity(
                     self._source, self._connection, table, self._names.schema_name, self._source_id, columns
                 )
+                self._progress.end()
             found.checks += also()
         return found
 
@@ -181,6 +184,14 @@ class Live:
         if missing is None:
             return "what changes in PostgreSQL is not captured, so a difference may be a write"
         return f"not everything that changes in PostgreSQL is captured: {'; '.join(missing)}" if missing else ""
+
+    def _expected(self) -> list[str]:
+        """Return the tables that PostgreSQL was switched to: all that were fenced, whatever pairs now."""
+        with reading(self._source, "looking at the fence"), names_as_text(self._source):
+            triggers = fence_triggers(self._source, self._names)
+            rows = self._source.execute("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        fenced = {table for name, table in rows if name in triggers}
+        return sorted({*fenced, *(table.source for table in self._plan.tables)})
 
     def _clock(self) -> str:
         self._connection.rollback()

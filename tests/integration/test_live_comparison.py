@@ -12,8 +12,9 @@ from typing import Any
 
 import psycopg2
 import pytest
-from _databases import Database, fresh_database
-from _online import Online, begin
+from _databases import Database, Tenant, fresh_database
+from _module_process import run_process
+from _online import POSTGRES_SCHEMA, Online, begin, make_file
 from _servers import Server
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _return_path, _sqlite_writer, _switch
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import CutoverError
@@ -313,3 +314,55 @@ def test_without_postgres_it_says_so(online: Online) -> None:
         stores.connection.close()
         with pytest.raises((CutoverError, psycopg2.Error)):
             compare_live(stores.connection, stores.source, stores.plan, online.names, "a", "sx_a")
+
+
+def parity(online: Online, **options: Any) -> dict[str, Any]:
+    given = {name: value for name, value in online.tenant.params.items() if name != "snapshot_sha256"}
+    return run_process("tenant_parity", {**given, "live": True, **options})
+
+
+def test_an_operator_can_ask_for_it(online: Online, tmp_path: Path) -> None:
+    online.tenant.postgres("UPDATE items SET title = 't' WHERE id < 'i0000003'")
+    progress = tmp_path / "progress.jsonl"
+    found = parity(online, progress_file=str(progress))
+    assert (found["changed"], found["verdict"], found["rows"]) == (False, PASSED, 10 + 57 + 60)
+    assert {table["table"]: table["pending"] for table in found["tables"]} == {"authors": 0, "items": 3, "tags": 0}
+    assert {"indexes and constraints of items", "rows of items"} <= {check["name"] for check in found["checks"]}
+    assert "items" in progress.read_text()
+    online.tenant.postgres(f"{PAST_CAPTURE} UPDATE items SET title = 'x' WHERE id = 'i0000009'")
+    damaged = parity(online)
+    assert (damaged["failed"], damaged["error"]) == (True, "parity_failed")
+    assert "different items (source_id=a, id=i0000009) in column(s) title" in damaged["msg"]
+    assert parity(online, fail_on_open=False)["verdict"] == FAILED
+    assert "mode full" in parity(online, mode="counts")["msg"]
+
+
+def test_a_table_that_only_sqlite_got_since_is_no_damage_and_one_that_postgres_lost_is(online: Online) -> None:
+    online.write_sqlite("CREATE TABLE loose (source_id TEXT, id INTEGER PRIMARY KEY)")
+    assert parity(online)["verdict"] == PASSED
+    online.tenant.postgres("DROP TABLE tags")
+    lost = parity(online, fail_on_open=False)
+    assert lost["verdict"] == FAILED
+    assert [check["name"] for check in lost["checks"] if check["verdict"] == FAILED] == [
+        "table tags is in the tenant schema",
+        "indexes and constraints of tags",
+    ]
+
+
+def test_after_an_offline_cutover_only_postgres_own_is_checked(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "live.db"
+    make_file(path)
+    shared = [{"name": "sources", "target": None, "key": "id", "columns": []}]
+    tenant = Tenant(database, path, options={"tenant_column": "source_id", "shared_tables": shared})
+    tenant.create_schema(POSTGRES_SCHEMA)
+    tenant.load()
+    tenant.postgres("DELETE FROM tags; UPDATE items SET title = 'written since'")
+    online = Online(tenant)
+    found = parity(online, fail_on_open=False)
+    assert found["verdict"] == NOT_VERIFIED
+    assert [check["name"] for check in found["checks"] if check["verdict"] != PASSED] == ["rows compared"]
+    tenant.postgres(f"{PAST_CAPTURE} DELETE FROM authors WHERE id = 1")
+    found = parity(online, fail_on_open=False)
+    assert [check["name"] for check in found["checks"] if check["verdict"] == FAILED] == [
+        "rows of items without a parent in authors"
+    ]
