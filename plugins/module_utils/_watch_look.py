@@ -12,11 +12,12 @@ import contextlib
 import dataclasses
 import typing as t
 
-from . import _connection_pool, _postgres_store, _service_level
+from . import _connection_pool, _postgres_store
 from ._errors import CutoverError
 from ._request_line import parser_for
 from ._request_log import LogFile
 from ._request_tally import RequestTally
+from ._service_level import ServiceLevel
 from ._watch_checks import NOTHING, SlowChecks
 from ._watch_return import Passed, ReturnPath
 from ._watch_sample import Sample
@@ -68,6 +69,7 @@ class Looking:
         self._app = impatient(params, params["app_dsn"]) if params["app_dsn"] else self._admin
         self._return = ReturnPath(self._admin, drain=params["drain"] and not check) if params["online"] else None
         self._slow = SlowChecks(self._admin, self._app, state)
+        self._level = ServiceLevel({**params, "timeout": params["probe_timeout"]})
         self._logs = _logs(params, state)
         self._problems: dict[str, str] = {}
 
@@ -112,10 +114,15 @@ class Looking:
             log.close()
 
     def _service(self) -> dict[str, t.Any]:
-        params = self._params
-        return _service_level.look(
-            params["instances"], params["headers"], params["ready_checks"], params["source_id"], params["probe_timeout"]
-        )
+        """Return how the instances serve; all of them are asked at once."""
+        served = self._level.ask()
+        return {
+            "ready": {one.instance: one.ready for one in served},
+            "ready_failures": {one.instance: one.failure for one in served if not one.ready},
+            "probe_ms": {one.instance: one.latency_ms for one in served},
+            "probes": sum(one.asked for one in served),
+            "probes_5xx": sum(one.errors_5xx for one in served),
+        }
 
     def _requests(self) -> dict[str, t.Any]:
         """Return the figures of the requests since the last look; nothing where there is no log."""
@@ -128,7 +135,7 @@ class Looking:
             except CutoverError as error:
                 failed.append(error.message())
             if log.gaps > gaps:
-                failed.append(f"Lines of {log.path} may be missing: it was rotated, and not everything was found again.")
+                failed.append(f"Lines of {log.path} may be missing, not all of it was found again.")
             self._state.positions[log.path] = log.position
         self._note("request_log", " ".join(failed))
         if not any(log.exists for log in self._logs):

@@ -259,6 +259,12 @@ options:
       data_loss:
         description: Whether data were lost or damaged.
         type: bool
+      unavailable:
+        description: Whether the application is unavailable.
+        type: bool
+      much_slower:
+        description: Whether queries are more than ten times slower.
+        type: bool
       security_breach:
         description: Whether security is breached.
         type: bool
@@ -575,6 +581,8 @@ def argument_spec() -> dict[str, t.Any]:
     answers = {
         "fixable_within_hours": {"type": "float"},
         "data_loss": {"type": "bool"},
+        "unavailable": {"type": "bool"},
+        "much_slower": {"type": "bool"},
         "security_breach": {"type": "bool"},
         "feature_incompatible": {"type": "bool"},
         "cost": {"type": "bool"},

@@ -23,7 +23,7 @@ from typing import Any
 import psycopg2
 import pytest
 from _ansible import wait_for
-from _cutover import World, new_world, succeeded
+from _cutover import HOST, World, new_world, succeeded
 from psycopg2 import sql
 
 SCHEMA = "sx_assets_1"
@@ -339,3 +339,87 @@ def test_where_it_fires_the_profile_is_on_sqlite_again(cutover: Finished, name: 
     cutover.healthy_on_sqlite(window, name)
     if name == "connection":
         assert "PostgreSQL could not be reached" in " ".join(window.log.split())
+
+
+def test_one_that_asks_for_a_scheduled_rollback_is_told_and_nothing_is_done(cutover: Finished) -> None:
+    triggers = {"latency_duration": 1, "latency_ratio_immediate": 100_000}
+    window = cutover.window(slow, triggers, rest=8)
+    said = " ".join(window.log.split())
+    assert window.code == 0, said[-3000:]
+    assert (window.facts["fired"], window.facts["stopped_by"]) == (["latency_scheduled"], "duration")
+    assert "SCHEDULED: The window of assets_1" in said and "rollback.yml -e source_id=assets_1" in said
+    assert window.facts["advice"]["decision"] == "SCHEDULED"
+    assert cutover.world.backend() == "postgres_primary"
+    assert cutover.world.last_end()["outcome"] == "failed"
+
+
+def test_without_auto_rollback_people_go_back(cutover: Finished) -> None:
+    window = cutover.window(damage, {}, auto_rollback=False)
+    said = " ".join(window.log.split())
+    assert window.code != 0 and window.facts["fired"] == ["data_mismatch"]
+    assert "auto_rollback is off, so nothing was done: PostgreSQL, schema sx_assets_1, is still the live store" in said
+    assert cutover.world.backend() == "postgres_primary"
+    advice = succeeded(cutover.world.play("rollback.yml", variables={"advise": True}))
+    (told,) = advice.results("Say what the decision tree says", HOST)
+    assert told["msg"][0].startswith("IMMEDIATE: go back now: ansible-playbook rollback.yml -e source_id=assets_1")
+    assert "Is there data loss or corruption? yes" in told["msg"][1]
+    assert cutover.world.backend() == "postgres_primary" and advice.stats["changed"] == 0
+
+
+# Just below
+
+
+@pytest.fixture(scope="module")
+def below(finished: Finished) -> Window:
+    """A window in which everything goes wrong a little, and nothing enough."""
+    finished.restore()
+    triggers = {
+        "startup_timeout": 60,
+        "failed_instances_percent": 100,
+        "readiness_failures": 1,
+        "error_ratio_duration": 2,
+        "error_floor_percent": 80,
+        "error_percent": 80,
+        "error_percent_duration": 2,
+        "latency_duration": 2,
+        "latency_ratio_scheduled": 5000,
+        "latency_ratio_immediate": 5000,
+        "connection_timeout": 60,
+        "pool_percent": 85,
+        "pool_duration": 1,
+    }
+
+    @contextlib.contextmanager
+    def a_little(cutover: Finished) -> Iterator[None]:
+        with many_connections(cutover), errors(cutover), slow(cutover):
+            wait_for(lambda: len(cutover.samples()) > 12, "a dozen looks", 120)
+        # An instance and PostgreSQL go and come back.
+        cutover.world.control("stop", SERVICE)
+        cutover.world.control("stop", "postgres")
+        looks = len(cutover.samples())
+        wait_for(lambda: not cutover.samples()[-1]["postgres_ok"] and len(cutover.samples()) > looks, "a bad look", 60)
+        cutover.world.control("start", "postgres")
+        cutover.world.control("start", SERVICE)
+        yield
+
+    return finished.window(a_little, triggers, rest=75)
+
+
+@pytest.mark.parametrize("name", [*FIRING, "latency_scheduled"])
+def test_just_below_nothing_happens(finished: Finished, below: Window, name: str) -> None:
+    assert below.code == 0, below.log[-6000:]
+    assert (below.facts["stopped_by"], below.facts["fired"]) == ("duration", [])
+    assert below.trigger(name)["verdict"] != "failed"
+    assert finished.world.backend() == "postgres_primary"
+
+
+def test_what_was_a_little_wrong_was_seen(finished: Finished, below: Window) -> None:
+    seen = finished.samples()
+    assert any(sample["errors_5xx"] for sample in seen)
+    assert any((sample["latency_p95_ms"] or 0) > 100 for sample in seen)
+    assert any(sample["connections_used"] and sample["connections_used"] > 100 for sample in seen)
+    assert not all(sample["postgres_ok"] for sample in seen) and not all(
+        ready for sample in seen for ready in sample["ready"].values()
+    )
+    assert not any(sample["data"] and sample["data"]["failed"] for sample in seen)
+    assert any(sample["data"] and sample["data"]["checked"] for sample in seen)
