@@ -91,8 +91,8 @@ class Looking:
         if not passed.fenced:
             return Look(passed)
         service = self._service() if self._asks else {}
-        measured = {**service, **self._requests(), **self._postgres()}
-        checks = self._slow.make(any(service.get("ready", {}).values())) if slow else NOTHING
+        measured: dict[str, t.Any] = {**service, **self._requests(), **self._postgres()}
+        measured.update(self._slow.make(any(service.get("ready", {}).values())) if slow else NOTHING)
         return Look(
             passed,
             Sample(
@@ -104,7 +104,6 @@ class Looking:
                 replayed=passed.replayed.upserted,
                 deleted=passed.replayed.deleted,
                 **measured,
-                **checks,
             ),
         )
 
