@@ -18,12 +18,13 @@ import time
 import typing as t
 
 from . import _decision_tree, _triggers, _watch_words
+from ._errors import BadInput
 from ._profile import profile_of
 from ._trigger import IMMEDIATE, Trigger
 from ._trigger_limits import limits_of
 from ._watch_journal import WatchJournal
 from ._watch_look import Looking, Moment
-from ._watch_sample import series
+from ._watch_sample import SamplesError, series
 
 if t.TYPE_CHECKING:
     from ._progress import Progress
@@ -60,6 +61,7 @@ class Watch:
     def __init__(
         self, params: t.Mapping[str, t.Any], check: bool, progress: Progress, clock: Clock | None = None
     ) -> None:
+        _check(params)
         self._clock = clock or Clock()
         self._began = self._clock.now()
         self._run = self._began.strftime(_FORM)
@@ -81,6 +83,7 @@ class Watch:
         self._slow_at: float | None = None
         self._told_at: float | None = None
         self._told_of: set[str] = set()
+        self._unkept = ""
         self._replayed = self._deleted = 0
 
     def run(self) -> dict[str, t.Any]:
@@ -116,6 +119,10 @@ class Watch:
             self._clock.sleep(max(0.0, min(due, duration) - self._spent))
 
     @property
+    def _problems(self) -> dict[str, str]:
+        return {**self._looking.problems, **({"samples": self._unkept} if self._unkept else {})}
+
+    @property
     def _spent(self) -> float:
         return self._clock.seconds() - self._started
 
@@ -130,7 +137,11 @@ class Watch:
         if look.sample is None:
             return False
         self._slow_at = began if slow else self._slow_at
-        self._journal.add(look.sample)
+        self._unkept = ""
+        try:
+            self._journal.add(look.sample)
+        except SamplesError as error:  # a full disk must not leave the profile unwatched
+            self._unkept = error.message()
         self._triggers = _triggers.evaluate(self._journal.samples, self._params["baseline"], self._limits)
         self._tell(look.sample)
         return True
@@ -142,7 +153,7 @@ class Watch:
             self._told_at, self._told_of = self._spent, fired
             self._progress.say(
                 _watch_words.standing(
-                    self._spent, self._params["duration"], self._journal.samples, self._triggers, self._looking.problems
+                    self._spent, self._params["duration"], self._journal.samples, self._triggers, self._problems
                 ),
                 round(self._spent),
             )
@@ -160,7 +171,7 @@ class Watch:
             "samples_file": self._params["samples_file"],
             "samples_sha256": self._journal.sha256(),
             "series": series(samples),
-            "problems": dict(self._looking.problems),
+            "problems": self._problems,
             "stopped_by": stopped_by,
             "started": time_text(self._began),
             "ended": time_text(self._clock.now()),
@@ -171,6 +182,14 @@ class Watch:
             "lag_seconds": last.lag_s if last else None,
             "schema_name": self._params["schema_name"],
         }
+
+
+def _check(params: t.Mapping[str, t.Any]) -> None:
+    if not params["instances"]:
+        raise BadInput("There is nobody to watch", "instances is empty", "Give the instances that serve the profile.")
+    for name, least in (("interval", 0.01), ("probe_timeout", 0.01), ("duration", 0), ("check_interval", 0)):
+        if not params[name] >= least:
+            raise BadInput(f"{name} is {params[name]:g}", f"it has to be at least {least:g} seconds")
 
 
 def time_text(moment: datetime.datetime) -> str:

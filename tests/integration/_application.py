@@ -8,7 +8,7 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class Application(http.server.ThreadingHTTPServer):
         self.status = 200
         self.delay = 0.0
         self.asked: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None  # done while it is being asked
         self.answer: dict[str, Any] = {"ok": True}
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -45,6 +46,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        self.server.meanwhile()
         time.sleep(self.server.delay)
         body = json.dumps(self.server.answer).encode()
         with contextlib.suppress(OSError):  # whoever asked may have given up

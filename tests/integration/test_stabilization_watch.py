@@ -18,8 +18,9 @@ from _ansible import wait_for
 from _application import Application, application
 from _databases import Database, fresh_database
 from _online import Online, begin
-from ansible_collections.sxops.pg_cutover.plugins.module_utils import _fence_sqlite, _sqlite_writer, _switch
+from ansible_collections.sxops.pg_cutover.plugins.module_utils import _fence_sqlite, _sqlite_writer, _switch, _watch
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import BadInput
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import SILENT
 from ansible_collections.sxops.pg_cutover.plugins.modules import stabilization_watch
 from local_stack.stack import Stack
 
@@ -174,6 +175,8 @@ def test_a_look_that_is_not_recorded_is_judged_with_those_that_are(switched: Onl
         ({"leakage_checks": [{"name": "x"}]}, "one of path and subject"),
         ({"leakage_subjects": [{"name": "x", "store": "sqlite"}]}, "query is missing"),
         ({"triggers": {"latency_ratio_scheduled": 20}}, "latency_ratio"),
+        ({"interval": 0.0}, "interval is 0"),
+        ({"instances": []}, "nobody to watch"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_at_once(
@@ -186,11 +189,30 @@ def test_what_cannot_be_asked_is_refused_at_once(
 # What stops it
 
 
+class Clock(_watch.Clock):
+    """A clock that only moves when somebody waits, or when it is told to."""
+
+    def __init__(self) -> None:
+        self.passed = 100.0
+        super().__init__(seconds=lambda: self.passed, sleep=self.move)
+
+    def move(self, seconds: float) -> None:
+        self.passed += seconds
+
+
 def test_it_ends_with_its_time_and_keeps_its_rhythm(switched: Online, app: Application) -> None:
-    result = watch(switched, app, duration=1.0)
-    assert result["stopped_by"] == "duration" and result["samples"] == len(samples(app)) >= 3
-    slow = [sample["time"] for sample in samples(app) if sample["data"]]
-    assert slow == [samples(app)[0]["time"], samples(app)[-1]["time"]]
+    wanted = options(switched, app, duration=11.0, interval=2.0, check_interval=5.0)
+    result = _watch.Watch(wanted, False, SILENT, Clock()).run()
+    assert (result["stopped_by"], result["duration_ms"]) == ("duration", 11_000)
+    assert [sample["elapsed_s"] for sample in samples(app)] == [0, 2, 4, 6, 8, 10, 11]
+    assert [sample["elapsed_s"] for sample in samples(app) if sample["data"]] == [0, 6, 11]
+
+
+def test_a_look_that_takes_long_costs_those_that_it_is_in_the_way_of(switched: Online, app: Application) -> None:
+    clock = Clock()
+    app.meanwhile = lambda: clock.move(5) if len(app.asked) == 2 else None
+    _watch.Watch(options(switched, app, duration=12.0, interval=2.0), False, SILENT, clock).run()
+    assert [sample["elapsed_s"] for sample in samples(app)] == [0, 2, 7, 8, 10, 12]
 
 
 def test_a_write_meanwhile_never_looks_like_damage(switched: Online, app: Application) -> None:
@@ -365,6 +387,18 @@ def test_a_row_that_does_not_fit_is_told_and_ends_nothing(switched: Online, app:
     assert result["stopped_by"] == "duration" and result["pending"] == 1
     assert "items" in result["problems"]["return_path"]
     assert result["fired"] == []
+
+
+def test_a_file_that_cannot_be_written_leaves_nobody_unwatched(switched: Online, app: Application) -> None:
+    watch(switched, app)
+    path = app.log.parent / "watch/watch.jsonl"
+    switched.tenant.postgres("UPDATE items SET title = 'unkept' WHERE id = 'i0000001'")
+    begun = _watch.Watch(options(switched, app, duration=0.5), False, SILENT)
+    path.unlink()
+    path.mkdir()
+    result = begun.run()
+    assert result["stopped_by"] == "duration" and "watch.jsonl" in result["problems"]["samples"]
+    assert switched.rows("sqlite", "items", *TITLE) == [("unkept",)]
 
 
 # How it goes on
