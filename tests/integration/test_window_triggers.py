@@ -2,7 +2,8 @@
 """Every trigger of the window, by its real cause: where it fires the profile is on SQLite again, with every write.
 
 One cutover is made, kept, and put back before each test. Each test starts cutover.yml, which finds it finished and
-watches, and then does what the trigger is there for.
+watches, or, as that takes longer on a busy machine, the part of it that comes after that; and then does what the trigger
+is there for.
 """
 
 from __future__ import annotations
@@ -28,6 +29,15 @@ from psycopg2 import sql
 
 SCHEMA = "sx_assets_1"
 SERVICE = "api-assets_1"
+# What cutover.yml does for a finished cutover, without planning and trying it again.
+WATCH = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.import_role: {name: sxops.pg_cutover.profile}
+    - ansible.builtin.import_role: {name: sxops.pg_cutover.service}
+    - ansible.builtin.import_role: {name: sxops.pg_cutover.window}
+"""
 # So that nothing but what a test is about can fire, however slow the machine is.
 NEVER = {
     "startup_timeout": 3600,
@@ -132,9 +142,10 @@ class Finished:
         happens: Callable[[Finished], AbstractContextManager[object]],
         triggers: dict[str, Any],
         rest: float = 120,
+        playbook: str = WATCH,
         **profile: Any,
     ) -> Window:
-        """Run cutover.yml, and let something happen once it watches, until it has ended."""
+        """Run a playbook, and let something happen once it watches, until it has ended."""
         changes = {"triggers": {**NEVER, **triggers}, "stabilization_window": 3600, "drain_interval": 0.5, **profile}
         variables = {
             **self.world.profiles(**changes),
@@ -142,7 +153,7 @@ class Finished:
             "window_check_interval": 1,
             "window_baseline": BASELINE,
         }
-        with self.world.running("cutover.yml", **variables) as process:
+        with self.world.running(playbook, **variables) as process:
 
             def looked() -> bool:
                 assert process.poll() is None, self.world.log()[-6000:]
@@ -335,7 +346,7 @@ FIRING = {
 @pytest.mark.parametrize("name", list(FIRING))
 def test_where_it_fires_the_profile_is_on_sqlite_again(cutover: Finished, name: str) -> None:
     happens, triggers = FIRING[name]
-    window = cutover.window(happens, triggers)
+    window = cutover.window(happens, triggers, playbook="cutover.yml" if name == "data_mismatch" else WATCH)
     cutover.healthy_on_sqlite(window, name)
     if name == "connection":
         assert "PostgreSQL could not be reached" in " ".join(window.log.split())
@@ -354,7 +365,7 @@ def test_one_that_asks_for_a_scheduled_rollback_is_told_and_nothing_is_done(cuto
 
 
 def test_without_auto_rollback_people_go_back(cutover: Finished) -> None:
-    window = cutover.window(damage, {}, auto_rollback=False)
+    window = cutover.window(damage, {}, playbook="cutover.yml", auto_rollback=False)
     said = " ".join(window.log.split())
     assert window.code != 0 and window.facts["fired"] == ["data_mismatch"]
     assert "auto_rollback is off, so nothing was done: PostgreSQL, schema sx_assets_1, is still the live store" in said
