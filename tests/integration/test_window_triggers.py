@@ -2,7 +2,7 @@
 """Every trigger of the window, by its real cause: where it fires the profile is on SQLite again, with every write.
 
 One cutover is made, kept, and put back before each test. Each test starts cutover.yml, which finds it finished and
-watches, or, as that takes longer on a busy machine, the part of it that comes after that; and then does what the trigger
+watches, or the part of it that comes then, as the whole takes longer on a busy machine; then does what the trigger
 is there for.
 """
 
