@@ -96,7 +96,7 @@ class Finished:
 
     def restore(self) -> None:
         self.world.control("start", "postgres")
-        wait_for(lambda: self._answers(), "PostgreSQL")
+        wait_for(self._answers, "PostgreSQL")
         self.world.control("stop", SERVICE)
         with self._server() as cursor:
             cursor.execute("SELECT datacl::text FROM pg_database WHERE datname = 'sx'")
@@ -161,11 +161,13 @@ class Finished:
 
             wait_for(looked, "the first look", 180)
             self.note(0, "written in the window")
-            drained = lambda: self.world.notes("sqlite").get(self.items[0]) == "written in the window"  # noqa: E731
-            wait_for(drained, "the write in SQLite")
+            wait_for(self._drained, "the write in SQLite")
             with happens(self):
                 code = process.wait(240)
         return Window(code, self.world.log(), self.world.ledger())
+
+    def _drained(self) -> bool:
+        return self.world.notes("sqlite").get(self.items[0]) == "written in the window"
 
     def note(self, number: int, text: str) -> None:
         answer = self.world.api().put(f"/items/{self.items[number]}/note-md", {"markdown": text})
@@ -375,6 +377,21 @@ def test_without_auto_rollback_people_go_back(cutover: Finished) -> None:
     assert told["msg"][0].startswith("IMMEDIATE: go back now: ansible-playbook rollback.yml -e source_id=assets_1")
     assert "Is there data loss or corruption? yes" in told["msg"][1]
     assert cutover.world.backend() == "postgres_primary" and advice.stats["changed"] == 0
+
+
+def test_somebody_who_goes_back_meanwhile_is_not_disturbed(cutover: Finished) -> None:
+    @contextlib.contextmanager
+    def goes_back(cutover: Finished) -> Iterator[None]:
+        succeeded(cutover.world.play("rollback.yml"))
+        yield
+
+    window = cutover.window(goes_back, {})
+    assert window.code == 0, window.log[-6000:]
+    assert (window.facts["stopped_by"], window.facts["fired"]) == ("fence_down", [])
+    assert "somebody has gone back to SQLite" in " ".join(window.log.split())
+    assert [entry["verb"] for entry in window.ledger if entry["kind"] == "run_started"][-2:] == ["rollback", "watch"]
+    assert cutover.world.last_end()["outcome"] == "completed"
+    assert cutover.world.backend() == "sqlite"
 
 
 # Just below
