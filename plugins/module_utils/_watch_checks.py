@@ -15,7 +15,7 @@ from . import _migration_history, _postgres_store, _schema_shape
 from ._errors import CutoverError
 from ._live_comparison import compare_live
 from ._online_names import OnlineNames
-from ._verdict import FAILED, PASSED, Check
+from ._verdict import Check, open_checks
 from ._watch_questions import Questions
 from ._watch_stores import give_up_soon, opened
 
@@ -66,10 +66,10 @@ class SlowChecks:
         self.problems.pop(name, None)
         if why:
             self.problems[name] = " ".join(why)
-        made = [check for check in found if check.verdict in (PASSED, FAILED)]
-        if not made:
+        if not found:
             return None
-        return {"checked": len(made), "failed": [check.as_dict() for check in made if check.verdict == FAILED]}
+        # Those that could not be made are among the failed ones, by their verdict.
+        return {"checked": len(found), "failed": [check.as_dict() for check in open_checks(found)]}
 
     def _compare(self) -> list[Check]:
         with opened(self._params) as stores:

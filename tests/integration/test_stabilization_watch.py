@@ -285,7 +285,8 @@ def test_an_application_that_errs_says_nothing_about_the_data(switched: Online, 
     }
     assert watch(switched, app, **asked)["fired"] == []
     app.status, app.answer = 503, {}
-    assert watch(switched, app, **asked)["fired"] == []
+    result = watch(switched, app, **asked)
+    assert result["fired"] == [] and trigger(result, "data_mismatch")["verdict"] == "not_verified"
     app.status, app.answer = 200, {"ok": True, "first": "i0000001"}
     assert watch(switched, app, duration=2.0, **asked)["fired"] == ["data_mismatch"]
 
