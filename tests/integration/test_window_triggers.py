@@ -419,6 +419,8 @@ def below(finished: Finished) -> Window:
 
     @contextlib.contextmanager
     def a_little(cutover: Finished) -> Iterator[None]:
+        with cutover.world.postgres() as cursor:  # one more than was expected
+            cursor.execute(sql.SQL("CREATE INDEX one_more ON {} (caption)").format(sql.Identifier(SCHEMA, "videos")))
         with many_connections(cutover), errors(cutover), slow(cutover):
             wait_for(lambda: len(cutover.samples()) > 12, "a dozen looks", 120)
         # An instance and PostgreSQL go and come back.
@@ -430,7 +432,7 @@ def below(finished: Finished) -> Window:
         cutover.world.control("start", SERVICE)
         yield
 
-    return finished.window(a_little, triggers, rest=75)
+    return finished.window(a_little, triggers, rest=60)
 
 
 @pytest.mark.parametrize("name", [*FIRING, "latency_scheduled"])
