@@ -53,7 +53,8 @@ def impatient(params: Params, dsn: str | None = None) -> dict[str, t.Any]:
     """
     nothing = dict.fromkeys(_LIBPQ_OPTIONS)
     given = {**params, **nothing, "dsn": dsn, "session_role": None} if dsn else dict(params)
-    quick = psycopg2.extensions.make_dsn(conninfo(given), connect_timeout=CONNECT_S, **_DEAD_NETWORK)
+    merged = conninfo(given)  # also sees to it that there is a psycopg2
+    quick = psycopg2.extensions.make_dsn(merged, connect_timeout=CONNECT_S, **_DEAD_NETWORK)
     return {**given, **nothing, "dsn": quick, "connect_timeout": CONNECT_S}
 
 

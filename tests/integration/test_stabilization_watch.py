@@ -7,6 +7,7 @@ import contextlib
 import json
 import stat
 import threading
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -298,6 +299,21 @@ def test_an_instance_that_is_not_ready_for_too_long(switched: Online, app: Appli
     result = watch(switched, app, duration=20.0, triggers=short)
     assert (result["stopped_by"], result["fired"]) == ("trigger", ["startup"])
     assert result["duration_ms"] < 15_000
+
+
+def test_an_application_that_gets_no_connection_any_more(switched: Online, app: Application) -> None:
+    database = switched.tenant.database
+    database.run("DROP ROLE IF EXISTS watched_app; CREATE ROLE watched_app LOGIN PASSWORD 'only' CONNECTION LIMIT 1")
+    address = urllib.parse.urlsplit(database.dsn)
+    dsn = address._replace(netloc=f"watched_app:only@{address.hostname}:{address.port}").geturl()
+    pool = {"pool_percent": 99, "pool_duration": 0.3}
+    assert watch(switched, app, app_dsn=dsn, triggers={"pool_percent": 100})["fired"] == []  # its own is the only one
+    with contextlib.closing(psycopg2.connect(dsn)):
+        result = watch(switched, app, duration=20.0, app_dsn=dsn, triggers=pool)
+    assert (result["stopped_by"], result["fired"]) == ("trigger", ["pool"])
+    last = samples(app)[-1]
+    assert last["postgres_ok"] and last["connections_used"] == last["connections_limit"]
+    assert "too many connections for role" in last["postgres_message"] and "only" not in last["postgres_message"]
 
 
 def test_somebody_who_goes_back_ends_it_quietly(switched: Online, app: Application) -> None:
