@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every trigger of the window, by its real cause: where it fires the profile is on SQLite again, with every write.
 
-One cutover is made (by the modules), kept, and put back before each test. Each test starts cutover.yml, which finds it finished and
-watches, or the part of it that comes then, as the whole takes longer on a busy machine; then does what the trigger
-is there for.
+One cutover is made, by the modules, kept, and put back before each test. Each test starts cutover.yml, which finds it
+finished and watches, or the part of it that comes then, as the whole takes longer on a busy machine; then it does what
+the trigger is there for.
 """
 
 from __future__ import annotations
