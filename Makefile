@@ -15,7 +15,7 @@ export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/build/molecule
 export MOLECULE_COMMAND_BORDERS := false
 
-.PHONY: help venv demo demo-rollback demo-stop test lint bench bench-capture bench-lock soak
+.PHONY: help venv demo demo-rollback demo-stop test lint bench bench-capture bench-lock bench-log soak
 
 help: ## what can be typed here
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -58,6 +58,10 @@ bench-capture: venv ## what capture costs an application that commits row by row
 
 bench-lock: venv ## how long a switch holds its lock, in a small and in a large file
 	PYTHONPATH=tests:demo python -m benchmark.lock_hold
+
+bench-log: ROUNDS = 1
+bench-log: venv ## how long a request log of 1 GB takes to read, and how much memory (ROUNDS=1)
+	PYTHONPATH=tests python -m benchmark.request_log --rounds $(ROUNDS)
 
 # The link makes sxops.pg_cutover importable by its full name: Ansible looks for collections in site-packages.
 .venv/complete: requirements.txt requirements-managed-host.txt requirements-dev.txt demo/requirements.txt

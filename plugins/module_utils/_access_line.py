@@ -16,15 +16,15 @@ import functools
 import re
 
 from ._request_fields import Malformed, Request, error_code_of, route_of, status_of
-from ._request_time import seconds_of
+from ._request_time import combined_seconds, seconds_of
 
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _COMBINED = re.compile(
     r"(?:\S+ )?\S+ \S+ (?:[^\[\"]* )?\[(?P<time>[^\]]+)\] (?P<request>" + _QUOTED + r") (?P<status>\d{3}) (?:\d+|-)"
     r"(?: " + _QUOTED + r"){0,8}(?: (?:\w+=)?(?P<seconds>\d+\.\d+)(?= |$))?(?: .*)?",
     re.ASCII,
 )
-_REQUEST = re.compile(r"[A-Z-]+ (?P<path>\S+)(?: HTTP/[\d.]+)?", re.ASCII)
+_REQUEST = re.compile(r"[A-Z-]+ ([^\s?]+)(?:\?\S*)?(?: HTTP/[\d.]+)?$", re.ASCII)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _UVICORN = re.compile(r'- "(?P<request>[A-Z]+ \S+ HTTP/[\d.]+)" (?P<status>\d{3})(?: [^"]*)?', re.ASCII)
 _UVICORN_START = re.compile(r'- "[A-Z]+ ')
@@ -40,7 +40,11 @@ _NO_REQUEST = "(not HTTP)"
 class CombinedLine:
     """The common and the combined format, with or without a host in front; after it the seconds that it took."""
 
+    excluded: re.Pattern[str] | None = None
     guarded = staticmethod(contextlib.nullcontext)
+
+    def alike(self, text: str) -> None:
+        """Return nothing: each line is looked at by itself."""
 
     def request(self, line: str) -> Request | None:
         """Return what the line says; see L(_request_line.Parser.request)."""
@@ -50,7 +54,7 @@ class CombinedLine:
         moment, request, status_text, seconds = found.groups()
         status = status_of(status_text)
         latency = float(seconds) * 1000 if seconds else None
-        return seconds_of(moment), status, route_of_request(request[1:-1]), latency, error_code_of(None, status)
+        return combined_seconds(moment), status, route_of_request(request[1:-1]), latency, error_code_of(None, status)
 
 
 class UvicornLine:
@@ -59,7 +63,11 @@ class UvicornLine:
     It writes its other messages into the same stream, which are no malformed requests.
     """
 
+    excluded: re.Pattern[str] | None = None
     guarded = staticmethod(contextlib.nullcontext)
+
+    def alike(self, text: str) -> None:
+        """Return nothing: each line is looked at by itself."""
 
     def request(self, line: str) -> Request | None:
         """Return what the line says; see L(_request_line.Parser.request)."""
@@ -76,13 +84,13 @@ class UvicornLine:
         return moment, status, route_of_request(found["request"]), None, error_code_of(None, status)
 
 
-@functools.lru_cache(maxsize=8192)
 def route_of_request(request: str) -> str:
     """Return the path of a request line, without its query, with C({id}) for each segment that is a number or a key."""
-    found = _REQUEST.fullmatch(request)
-    return route_of_path(found["path"]) if found else _NO_REQUEST
+    found = _REQUEST.match(request)
+    return route_of_path(found[1]) if found else _NO_REQUEST
 
 
+@functools.lru_cache(maxsize=8192)
 def route_of_path(path: str) -> str:
     """Return a path as it is counted."""
     return _ID.sub("{id}", route_of(path))

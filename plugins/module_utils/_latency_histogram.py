@@ -37,15 +37,15 @@ class LatencyHistogram:
         self._least = math.inf
         self._greatest = -math.inf
 
-    def add(self, latency: float) -> None:
-        """Count a latency, not negative and finite."""
+    def add(self, latency: float, count: int = 1) -> None:
+        """Count a latency, not negative and finite, so many times."""
         if latency < self._least:
             self._least = latency
         if latency > self._greatest:
             self._greatest = latency
         bucket = math.ceil(math.log(min(latency, _LONGEST)) * _PER_LOG) if latency > _SHORTEST else _NOTHING
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
-        self.count += 1
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self.count += count
 
     def merge(self, other: LatencyHistogram) -> None:
         """Count all that the other one has counted."""

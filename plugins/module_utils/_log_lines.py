@@ -8,12 +8,15 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import typing as t
 
-from ._request_fields import Excluded, Malformed
+from ._request_fields import Excluded, Malformed, error_code_of, route_of
+from ._request_time import seconds_of
 
 if t.TYPE_CHECKING:
+    from ._json_layout import AlikeLines
     from ._request_line import Parser
     from ._request_tally import RequestTally
 
@@ -62,33 +65,60 @@ class Counting:
 
     def add(self, content: bytes) -> None:
         """Count complete lines."""
-        lines = content.decode("utf-8", "replace").split("\n")
-        if lines[-1] == "":
-            del lines[-1]
-        request, add, window = self.parser.request, self.tally.add, self.window if self.window else None
+        text = content.decode("utf-8", "replace")
+        count = text.count("\n") + (not text.endswith("\n"))
         with self.parser.guarded():
-            for number, line in enumerate(lines, self.lines + 1):
-                try:
-                    if len(line) > LONGEST_LINE:
-                        raise Malformed(f"it is longer than {LONGEST_LINE} characters")
-                    found = request(line)
-                except Malformed as error:
-                    if line and not line.isspace():
-                        self._note(number, str(error))
-                    continue
-                except Excluded:
-                    self.tally.excluded += 1
-                    continue
-                if found is None:
-                    continue
-                if window is not None:
-                    if found[0] is None:
-                        self.tally.without_time += 1
-                        continue
-                    if not window.holds(found[0]):
-                        continue
-                add(found)
-        self.lines += len(lines)
+            alike = self.parser.alike(text)
+            if alike is None:
+                self._add_each(enumerate(text.removesuffix("\n").split("\n"), self.lines + 1))
+            else:
+                self._add_alike(alike)
+                self._add_each((self.lines + number, line) for number, line in alike.others)
+        self.lines += count
+
+    def _add_each(self, lines: t.Iterable[tuple[int, str]]) -> None:
+        request, add = self.parser.request, self.tally.add
+        for number, line in lines:
+            try:
+                if len(line) > LONGEST_LINE:
+                    raise Malformed(f"it is longer than {LONGEST_LINE} characters")
+                found = request(line)
+            except Malformed as error:
+                if line and not line.isspace():
+                    self._note(number, str(error))
+            except Excluded:
+                self.tally.excluded += 1
+            else:
+                if found is not None and (not self.window or self._is_inside(found[0])):
+                    add(found)
+
+    def _add_alike(self, alike: AlikeLines) -> None:
+        """Count lines that are written alike: what they have in common is looked at once."""
+        lines = alike.lines
+        if self.parser.excluded is not None:
+            search = self.parser.excluded.search
+            lines = [line for line in lines if not (line[alike.request_id] and search(line[alike.request_id]))]
+            self.tally.excluded += len(alike.lines) - len(lines)
+        moments = {text: seconds_of(text) for text in {line[alike.time] for line in lines}}
+        if self.window and not all(moment is not None and self.window.holds(moment) for moment in moments.values()):
+            lines = [line for line in lines if self._is_inside(moments[line[alike.time]])]
+            moments = {text: moments[text] for text in {line[alike.time] for line in lines}}
+        for moment in moments.values():
+            if moment is not None:
+                self.tally.note_time(moment)
+        groups: dict[tuple[str, str, str], list[str]] = collections.defaultdict(list)
+        what, latency = alike.what, alike.latency
+        for line in lines:
+            groups[what(line)].append(line[latency])
+        for (route, status, code), texts in groups.items():
+            latencies = {float(text): count for text, count in collections.Counter(texts).items() if text}
+            name, number = route_of(route), int(status)
+            self.tally.add_many(name, number, error_code_of(code, number), len(texts), latencies)
+
+    def _is_inside(self, moment: float | None) -> bool:
+        if moment is None:
+            self.tally.without_time += 1
+        return moment is not None and self.window.holds(moment)
 
     def _note(self, number: int, why: str) -> None:
         self.tally.malformed += 1

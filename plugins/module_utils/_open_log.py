@@ -114,8 +114,32 @@ def _unpacked(path: str, descriptor: int) -> t.Any:
     suffix = pathlib.PurePath(path).suffix
     if suffix not in (".gz", ".bz2", ".xz"):
         return None
-    # Whatever unpacks it does not own the descriptor, and never closes it.
-    packed = io.FileIO(descriptor, "rb", closefd=False)
+    packed = io.BufferedReader(_OwnPlace(descriptor))
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=packed)
     return bz2.BZ2File(packed) if suffix == ".bz2" else lzma.LZMAFile(packed)
+
+
+class _OwnPlace(io.RawIOBase):
+    """A file whose place is kept here: the descriptor's own is shared with processes that were forked meanwhile."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place}.get(whence)
+        self._place = (os.fstat(self._descriptor).st_size if base is None else base) + offset
+        return self._place
+
+    def readinto(self, buffer: t.Any, /) -> int:
+        content = os.pread(self._descriptor, len(buffer), self._place)
+        buffer[: len(content)] = content
+        self._place += len(content)
+        return len(content)

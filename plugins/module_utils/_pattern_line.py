@@ -41,7 +41,7 @@ class PatternLine:
 
     def __init__(self, pattern: re.Pattern[str], excluded: re.Pattern[str] | None = None) -> None:
         self._pattern = pattern
-        self._excluded = excluded
+        self.excluded = excluded
         names = set(pattern.groupindex)
         if "status" not in names:
             raise BadInput(
@@ -69,7 +69,7 @@ class PatternLine:
             raise Malformed("pattern does not match it")
         groups: dict[str, t.Any] = found.groupdict()
         status = status_of(groups["status"])
-        if self._excluded and groups.get("request_id") and self._excluded.search(groups["request_id"]):
+        if self.excluded and groups.get("request_id") and self.excluded.search(groups["request_id"]):
             raise Excluded
         text = groups.get(self._latency) if self._latency else None
         latency = latency_of(text, _FACTORS[str(self._latency)]) if text not in (None, "", "-") else None
@@ -85,6 +85,9 @@ class PatternLine:
             latency,
             error_code_of(None if code == "-" else code, status),
         )
+
+    def alike(self, text: str) -> None:
+        """Return nothing: each line is looked at by itself."""
 
     @contextlib.contextmanager
     def guarded(self) -> t.Iterator[None]:

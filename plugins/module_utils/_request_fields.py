@@ -36,7 +36,7 @@ def status_of(value: t.Any) -> int:
     """
     if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
         value = int(value)
-    if type(value) is not int or not 100 <= value <= 599:
+    if not isinstance(value, int) or not 100 <= value <= 599:
         raise Malformed("it has no HTTP status")
     return value
 

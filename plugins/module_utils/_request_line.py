@@ -15,16 +15,25 @@ import typing as t
 
 from ._access_line import CombinedLine, UvicornLine
 from ._errors import BadInput
+from ._json_layout import AlikeLines, JsonLayout
 from ._pattern_line import PatternLine
 from ._request_fields import Excluded, Malformed, Request, error_code_of, latency_of, route_of, status_of
 from ._request_time import seconds_of
 
 FORMATS = ("combined", "json", "regex", "uvicorn")
+# In so much text some line is a request, if these are requests.
+_LAYOUT_WITHIN = 1 << 15
 _TIME_KEYS = ("timestamp", "time", "ts", "@timestamp")
 
 
 class Parser(t.Protocol):
-    """Reads the lines of one format."""
+    """Reads the lines of one format.
+
+    Attributes:
+        excluded: What the request ids of lines to leave out match, if any are to be left out.
+    """
+
+    excluded: re.Pattern[str] | None
 
     def request(self, line: str) -> Request | None:
         """Return what the line says, None where the format has such lines that are no request.
@@ -33,6 +42,9 @@ class Parser(t.Protocol):
             Malformed: It is no line of the format.
             Excluded: Its request id is one of those to leave out.
         """
+
+    def alike(self, text: str) -> AlikeLines | None:
+        """Return what is in complete lines that are written alike; None where this has to be found line by line."""
 
     def guarded(self) -> t.ContextManager[None]:
         """Guard the reading of about a megabyte of lines.
@@ -88,28 +100,54 @@ class JsonLine:
     """The lines of seed 004 §0: request_id, route, status, latency in ms, error_code, and a time where there is one."""
 
     def __init__(self, excluded: re.Pattern[str] | None = None) -> None:
-        self._excluded = excluded
+        self.excluded = excluded
         self._decode = json.JSONDecoder().raw_decode
+
+        self._layout: JsonLayout | None = None
+        self._known = True
 
     guarded = staticmethod(contextlib.nullcontext)
 
+    def alike(self, text: str) -> AlikeLines | None:
+        """Return what is in lines that are written alike; see L(Parser.alike)."""
+        if self._layout is None or not self._known:
+            self._layout = self._layout_in(text)
+        if self._layout is None:
+            return None
+        found = self._layout.read(text)
+        self._known = len(found.others) * 2 <= len(found.lines)
+        return found
+
+    def _layout_in(self, text: str) -> JsonLayout | None:
+        """Return the layout of the first line that is a request."""
+        for line in text[:_LAYOUT_WITHIN].split("\n")[:-1]:
+            try:
+                self.request(line)
+            except Excluded:
+                pass
+            except Malformed:
+                continue
+            return JsonLayout.of(line, _TIME_KEYS)
+        return None
+
     def request(self, line: str) -> Request | None:
         """Return what the line says; see L(Parser.request)."""
+        line = line.strip(" \t\r")
         try:
             entry, end = self._decode(line)
         except (ValueError, RecursionError) as error:
             raise Malformed("it is not JSON") from error
-        if not isinstance(entry, dict) or (end != len(line) and line[end:].strip()):
+        if not isinstance(entry, dict) or end != len(line):
             raise Malformed("it is not one JSON object")
         status = entry.get("status")
-        if type(status) is not int or not 100 <= status <= 599:
+        if not isinstance(status, int) or not 100 <= status <= 599:
             status = status_of(status)
-        if self._excluded:
+        if self.excluded:
             request_id = entry.get("request_id")
-            if isinstance(request_id, str) and self._excluded.search(request_id):
+            if isinstance(request_id, str) and request_id and self.excluded.search(request_id):
                 raise Excluded
         latency = entry.get("latency")
-        if latency is not None and not (type(latency) is float and 0 <= latency < 1e15):
+        if latency is not None and not (isinstance(latency, float) and 0 <= latency < 1e15):
             latency = latency_of(latency)
         moment = None
         for key in _TIME_KEYS:

@@ -64,24 +64,31 @@ class RequestTally:
     def add(self, request: Request) -> None:
         """Count a request."""
         moment, status, name, latency, code = request
+        self.add_many(name, status, code, 1, {} if latency is None else {latency: 1})
+        if moment is not None:
+            self.note_time(moment)
+
+    def add_many(self, name: str, status: int, code: str | None, count: int, latencies: t.Mapping[float, int]) -> None:
+        """Count requests of one route with the same answer; C(latencies) says how many of them took how long."""
         route = self._routes.get(name)
         if route is None:
             route = self._new_route(name)
-        route.requests += 1
-        if latency is not None:
-            route.latency.add(latency)
-        if status >= 400:
-            if status >= 500:
-                route.errors_5xx += 1
-            else:
-                route.errors_4xx += 1
+        route.requests += count
+        for latency, times in latencies.items():
+            route.latency.add(latency, times)
+        if status >= 500:
+            route.errors_5xx += count
+        elif status >= 400:
+            route.errors_4xx += count
         if code is not None:
-            self._count_code(code, 1)
-        if moment is not None:
-            if self.first is None or moment < self.first:
-                self.first = moment
-            if self.last is None or moment > self.last:
-                self.last = moment
+            self._count_code(code, count)
+
+    def note_time(self, moment: float) -> None:
+        """Note the time of a request that is counted."""
+        if self.first is None or moment < self.first:
+            self.first = moment
+        if self.last is None or moment > self.last:
+            self.last = moment
 
     def merge(self, other: RequestTally) -> None:
         """Count all that the other one has counted."""

@@ -42,7 +42,7 @@ def seconds_of(value: t.Any) -> float | None:
         found = _ISO.fullmatch(value)
         if found:
             return _iso(found)
-        return _epoch(float(value)) if _EPOCH.fullmatch(value) else _combined(value)
+        return _epoch(float(value)) if _EPOCH.fullmatch(value) else combined_seconds(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _epoch(value)
     return None
@@ -99,7 +99,8 @@ def _epoch(number: float) -> float | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _combined(text: str) -> float | None:
+def combined_seconds(text: str) -> float | None:
+    """Return the seconds since 1970 of a time as in C(27/Nov/2026:15:05:42 +0000), None where it is none."""
     found = _COMBINED.fullmatch(text)
     if not found or found[2] not in _MONTHS:
         return None

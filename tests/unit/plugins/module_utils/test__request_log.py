@@ -11,11 +11,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._open_log import RequestLogError
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._request_fields import Request
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._request_line import parser_for
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._request_log import LogFile
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._request_tally import RequestTally
@@ -40,9 +40,9 @@ class Recorder(RequestTally):
         super().__init__()
         self.seen: list[int] = []
 
-    def add(self, request: Request) -> None:
-        self.seen.append(int(request[2][1:]))
-        super().add(request)
+    def add_many(self, name: str, status: int, code: str | None, count: int, latencies: Mapping[float, int]) -> None:
+        self.seen += [int(name[1:])] * count
+        super().add_many(name, status, code, count, latencies)
 
 
 def routes(log: LogFile) -> list[int]:
