@@ -90,9 +90,9 @@ def test_after_a_rollback_sqlite_is_validated(world: World) -> None:
 
 def test_an_offline_cutover_is_verified_as_far_as_that_goes(world: World) -> None:
     with world.postgres() as cursor:
-        cursor.execute(
-            "CREATE TABLE public.alembic_version (version_num text); INSERT INTO alembic_version VALUES ('2')"
-        )
+        cursor.execute("CREATE TABLE public.alembic_version (version_num text)")
+        cursor.execute("INSERT INTO public.alembic_version VALUES ('2')")
+        cursor.execute("GRANT SELECT ON public.alembic_version TO PUBLIC")
     migrations = {"table": "public.alembic_version", "column": "version_num", "expected": ["1", "2"]}
     variables = world.profiles("assets_2", mode="offline", migrations=migrations)
     succeeded(world.play("cutover.yml", "assets_2", variables=variables))
