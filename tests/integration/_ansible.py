@@ -21,7 +21,7 @@ import time
 import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TIMEOUT = 300.0
+TIMEOUT = 900.0
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
 
 

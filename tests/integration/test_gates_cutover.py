@@ -98,7 +98,8 @@ def test_what_is_measured_cannot_be_waived(world: World) -> None:
     waived = {"cutover_waived": [*WAIVED, {"gate": "encoding", **SAID, "reason": "it will do"}]}
     before = world.everything()
     refused(
-        world.play("cutover.yml", variables=waived), "encoding (failed): it was waived by the release manager, but is measured"
+        world.play("cutover.yml", variables=waived),
+        "encoding (failed): it was waived by the release manager, but is measured",
     )
     assert world.everything() == before
 

@@ -691,7 +691,8 @@ def test_rows_that_differ_now_count_more_than_a_parity_before(scene: Scene) -> N
 
 def options(scene: Scene, **changes: Any) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat()
-    said = [{"gate": gate, "by": "release manager", "at": now} for gate in ("qa_sign_off", "on_call", "runbook_approval", "owners")]
+    gates = ("qa_sign_off", "on_call", "runbook_approval", "owners")
+    said = [{"gate": gate, "by": "release manager", "at": now} for gate in gates]
     waived = [
         {"gate": gate, "by": "release manager", "at": now, "reason": "rehearsed elsewhere"}
         for gate in ("restore_drill", "migration_dry_run", "import_rehearsal", "rollback_rehearsal")

@@ -84,7 +84,8 @@ def test_a_gate_that_does_not_apply_is_left_out_with_the_reason() -> None:
 
 def test_people_open_what_only_people_know() -> None:
     decision = decided([said("qa_sign_off", note="ticket 7")], qa_sign_off=None)
-    assert decision.go and of(decision, "qa_sign_off").message == f"attested by release manager, {AN_HOUR_AGO} (ticket 7)"
+    words = f"attested by release manager, {AN_HOUR_AGO} (ticket 7)"
+    assert decision.go and of(decision, "qa_sign_off").message == words
     assert [one.gate for one in decision.attested] == ["qa_sign_off"]
 
 
