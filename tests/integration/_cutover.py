@@ -94,7 +94,7 @@ class World:
                     raise AssertionError(f"it ended before it could be killed at {what}:\n{self.log()[-6000:]}")
                 return bool(happened())
 
-            wait_for(now, what, 300)
+            wait_for(now, what, 900)
             kill_all(process)
 
     @property
