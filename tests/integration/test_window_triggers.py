@@ -196,8 +196,11 @@ class Finished:
         (watched, back) = [entry for entry in window.ledger if entry["kind"] == "run_started"][-2:]
         assert (watched["verb"], back["verb"]) == ("watch", "rollback")
         asked = back["parameters"]
-        assert (asked["automatic"], asked["trigger"]) == (True, trigger)
-        assert asked["trigger_message"] == window.trigger(trigger)["message"] and asked["fired_at"]
+        # Another profile's row is one too many as well, so the data differ, which is named first.
+        first = next(one for one in window.facts["triggers"] if one["name"] in window.facts["fired"])
+        assert (asked["automatic"], asked["trigger"]) == (True, first["name"])
+        assert first["name"] == trigger or trigger == "leakage"
+        assert asked["trigger_message"] == first["message"] and asked["fired_at"]
         ends = [entry for entry in window.ledger if entry["kind"] == "run_ended"][-2:]
         assert [end["outcome"] for end in ends] == ["failed", "completed"]
         assert ends[1]["store"] == "sqlite"
