@@ -4,6 +4,7 @@
 PYTHON ?= python3
 ROUNDS ?= 3
 METHOD ?= route
+JOBS ?= 2
 
 # Every tool is the one in .venv, and what it would cache in the home directory stays in build/.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -14,7 +15,7 @@ export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/build/molecule
 export MOLECULE_COMMAND_BORDERS := false
 
-.PHONY: help venv demo demo-rollback demo-stop test lint bench bench-capture bench-lock soak
+.PHONY: help venv demo demo-rollback demo-stop test lint bench bench-capture bench-lock bench-log soak
 
 help: ## what can be typed here
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -30,8 +31,8 @@ demo-rollback: venv ## bring assets_1 back to SQLite
 demo-stop: venv ## stop the local stack and remove what it made
 	demo/run stop
 
-test: venv ## unit and integration tests, then the molecule scenarios
-	pytest
+test: venv ## unit and integration tests, then the molecule scenarios (JOBS=2)
+	pytest --numprocesses $(JOBS) --dist loadfile
 	molecule test --all
 
 lint: venv ## every check of the ecosystem, on the whole tree
@@ -57,6 +58,10 @@ bench-capture: venv ## what capture costs an application that commits row by row
 
 bench-lock: venv ## how long a switch holds its lock, in a small and in a large file
 	PYTHONPATH=tests:demo python -m benchmark.lock_hold
+
+bench-log: ROUNDS = 1
+bench-log: venv ## how long a request log of 1 GB takes to read, and how much memory (ROUNDS=1)
+	PYTHONPATH=tests python -m benchmark.request_log --rounds $(ROUNDS)
 
 # The link makes sxops.pg_cutover importable by its full name: Ansible looks for collections in site-packages.
 .venv/complete: requirements.txt requirements-managed-host.txt requirements-dev.txt demo/requirements.txt
