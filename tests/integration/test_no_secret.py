@@ -113,7 +113,7 @@ def done(
     command = [sys.executable, PROGRAM, str(folder / "hooks.jsonl")]
     headers = {"X-SX-Source-ID": "assets_1", "Authorization": f"Bearer {request}"}
     variables: dict[str, Any] = {
-        **world.profiles("assets_1", stabilization_window=5, drain_interval=1, request_headers=headers),
+        **world.profiles("assets_1", stabilization_window=40, drain_interval=1, request_headers=headers),
         "cutover_hooks": {
             "before_load": {"command": [*command, "0", "0"], "environment": {"HOOK_SECRET": here}},
             "after_load": {"command": [*command, "1", "0"], "environment": {"HOOK_SECRET": here}},
