@@ -146,6 +146,25 @@ def test_the_ledger_is_a_whole_chain_of_every_phase(world: World, cutover: Playb
     assert not (world.folder() / "lock.json").exists()
 
 
+def test_the_baseline_is_in_the_ledger(world: World, cutover: Playbook, fresh: dict[str, Any]) -> None:
+    (entry,) = [e for e in world.ledger() if e.get("phase") == "baseline" and e["status"] == "passed"]
+    found = entry["facts"]
+    (health,) = found["health"]
+    assert (found["store"], health["instance"], health["ready"]) == ("sqlite", "api-assets_1", True)
+    assert health["latency_ms"] > 0
+    assert (found["probes"]["count"], found["probes"]["errors"]) == (10, 0)
+    assert found["probes"]["latency_ms"]["p95"] > 0
+    assert {"requests", "error_percent", "latency_ms"} <= set(found["requests"])
+    assert found["requests_span_s"] == 900
+    assert {table["table"]: table["rows"] for table in found["tables"]} == {
+        name: len(rows) for name, rows in fresh["rows"].items()
+    }
+    assert 0 < found["connections"]["used"] < found["connections"]["limit"]
+    assert found["startup_ms"] > 0
+    assert found["stats"]["counts"]["items"] == len(fresh["rows"]["videos"])
+    assert [check["name"] for check in entry["checks"]] == ["health", "backend", "request log"]
+
+
 def test_no_secret_is_told_anywhere(world: World, cutover: Playbook) -> None:
     secrets = {name: value for name, value in world.secrets.items() if name.endswith(("password", "dsn"))}
     assert len(secrets) == 7

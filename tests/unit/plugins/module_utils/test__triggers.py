@@ -175,6 +175,11 @@ def test_a_rate_needs_requests(requests: int, wanted: str) -> None:
     assert verdict("error_percent", spread).verdict == wanted
 
 
+@pytest.mark.parametrize(("requests", "wanted"), [(19, NOT_VERIFIED), (20, PASSED)])
+def test_a_good_rate_needs_requests_too(requests: int, wanted: str) -> None:
+    assert verdict("error_percent", [look(0, requests=requests, errors_5xx=0)]).verdict == wanted
+
+
 def test_a_burst_is_no_lasting_error_rate() -> None:
     burst = [*looks(60), *held(20, begin=300, requests=100, errors_5xx=100), *looks(6, begin=325)]
     found = verdict("error_percent", burst)
@@ -196,6 +201,19 @@ def test_seldom_errors_do_not_add_up() -> None:
 def test_errors_a_good_minute_apart_do_not_hold() -> None:
     seldom = [look(5 * place, requests=10, errors_5xx=10 * int(place % 13 == 0)) for place in range(183)]
     assert verdict("error_percent", seldom).held_s == 0.0
+
+
+@pytest.mark.parametrize(("every", "wanted"), [(4, FAILED), (5, PASSED)])
+def test_errors_may_be_a_fifth_of_the_duration_apart(every: int, wanted: str) -> None:
+    samples = [look(5 * place, requests=10, errors_5xx=int(place % every == 0)) for place in range(21)]
+    assert verdict("error_percent", samples, error_percent_duration=100).verdict == wanted
+
+
+def test_what_was_mild_before_does_not_hide_what_is_bad_now() -> None:
+    mild = [look(5 * place, requests=1000, errors_5xx=20 * int(place % 10 == 0)) for place in range(120)]
+    bad = held(300, begin=600, requests=100, errors_5xx=2)
+    found = verdict("error_percent", [*mild, *bad])
+    assert (found.verdict, found.observed, found.held_s) == (FAILED, 2.0, 300.0)
 
 
 @pytest.mark.parametrize("baseline", [None, {}, {"requests": None}, {"requests": {"error_percent": None}}])
