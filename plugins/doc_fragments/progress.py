@@ -13,7 +13,7 @@ options:
     description:
       - A path on the managed host where the module tells how far it has come, one JSON object in a line, with
         C(phase), C(table), C(state) (C(started), C(running) or C(done)), C(done) of C(rows) rows, C(seconds),
-        C(rows_per_s) and C(seconds_left).
+        C(rows_per_s) and C(seconds_left). A watch counts seconds in the place of rows, and has its words in C(text).
       - Leave it out. The action plugin names a file of its own, shows what is written there, and removes it.
       - A file that is named here must not exist, and is kept. Nothing of it is shown. A file that cannot be written is
         no reason to fail; the module says nothing then.

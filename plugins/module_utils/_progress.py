@@ -8,7 +8,8 @@
 
 A line is an object: C(phase), C(table), C(state) (one of the three below), C(done) and C(rows) (so many of so many
 rows, C(rows) 0 when that is not known), C(seconds) since the table was begun, C(rows_per_s), and C(seconds_left), null
-when it cannot be told. What is not told in time is left out; work never waits or fails for it.
+when it cannot be told. A watch counts seconds in the place of rows, and has its words in C(text). What is not told in
+time is left out; work never waits or fails for it.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Progress:
         """Begin a table.
 
         Args:
-            phase: C(census), C(load), C(index), C(compare), C(check) or C(replay).
+            phase: C(census), C(load), C(index), C(compare), C(check), C(replay) or C(watch).
             table: Its name, or that of what is made.
             rows: How many are expected (indexes and constraints, not rows, for C(index)), 0 when that is not known.
         """
@@ -62,11 +63,16 @@ class Progress:
         if self._clock() - self._told >= (_PAUSE if self._rows else _BLIND_PAUSE):
             self._tell(RUNNING)
 
+    def say(self, text: str, done: int) -> None:
+        """Tell how it stands in words; who calls this says how often that is worth a line."""
+        self._done = done
+        self._tell(RUNNING, text)
+
     def end(self) -> None:
         """End the table."""
         self._tell(DONE)
 
-    def _tell(self, state: str) -> None:
+    def _tell(self, state: str, text: str = "") -> None:
         if self._path is None:
             return
         self._told, self._told_rows = self._clock(), self._done
@@ -82,6 +88,7 @@ class Progress:
             "seconds": round(seconds, 1),
             "rows_per_s": round(rate),
             "seconds_left": left if left is None else round(left, 1),
+            **({"text": text} if text else {}),
         }
         self._write(json.dumps(line).encode("ascii") + b"\n", os.O_APPEND)
 

@@ -54,6 +54,7 @@ def drain(
     *,
     batch: int = BATCH,
     say: Say | None = None,
+    enough: t.Callable[[], bool] = lambda: False,
 ) -> Drained:
     """Do one pass: everything that is pending when it begins, in steps that are committed and acknowledged one by one.
 
@@ -68,6 +69,7 @@ def drain(
         source_id: The profile.
         batch: How many keys one step brings at most; all of them where rows exchange the values of a unique key.
         say: Called after each step with the table, how many of its keys are done, and of how many.
+        enough: Asked after each step whether to leave the rest to the next pass.
 
     Raises:
         ReplayError: A row cannot be brought over as it is; the steps before it are done.
@@ -93,6 +95,8 @@ def drain(
             return done
         if say:
             say(keys[start][0], min(start + batch, len(keys)), len(keys))
+        if enough():
+            return done
     return done
 
 

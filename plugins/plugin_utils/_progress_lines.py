@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import DONE, RUNNING, STARTED
 
 Line = t.Mapping[str, t.Any]
+WATCH = "watch"
 _LONG = 1.0  # seconds; the end of a table that took less is told only when nothing else was for a while
 _SILENCE = 5  # looks
 
@@ -74,7 +75,13 @@ def parse(text: str) -> t.Iterator[Line]:
 
 
 def wording(line: Line) -> str:
-    """Return what is told of a line: C(load videos: 1,200,000 of 2,000,000 rows (60 %), 152,000 rows/s, 5 s left)."""
+    """Return what is told of a line: C(load videos: 1,200,000 of 2,000,000 rows (60 %), 152,000 rows/s, 5 s left).
+
+    A watch goes by the clock, and brings its own words.
+    """
+    if line["phase"] == WATCH:
+        said = printable(line.get("text") or "")
+        return f"{WATCH}: {said or 'over after ' + duration(line['seconds'])}"
     done, rows, counted = int(line["done"]), int(line["rows"]), line["phase"] != "index"
     rate = [f"{_three_digits(line['rows_per_s']):,} rows/s"] if done and counted and line["seconds"] >= _LONG else []
     if line["state"] == DONE:

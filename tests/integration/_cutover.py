@@ -118,7 +118,7 @@ class World:
         def instance(name: str, of: Mapping[str, Any]) -> dict[str, Any]:
             control = self.description["supervisor"]["supervisorctl"]
             service = {"manager": "supervisor", "name": of["service"], "command": control}
-            return {"name": name, "base_url": of["base_url"], "service": service}
+            return {"name": name, "base_url": of["base_url"], "request_log": of["request_log"], "service": service}
 
         python = self.description["python"]
         entry = {

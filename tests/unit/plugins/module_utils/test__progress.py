@@ -149,3 +149,16 @@ def test_a_file_that_was_removed_does_not_come_back(path: Path, clock: Clock) ->
     path.unlink()
     work(progress, clock, 100, 100, 10, chunk=10)
     assert not path.exists()
+
+
+def test_what_goes_by_the_clock_brings_its_own_words(path: Path, clock: Clock) -> None:
+    progress = Progress(str(path), clock)
+    progress.begin("watch", "assets_1", 20)
+    clock.now += 5
+    progress.say("5 s of 20 s", 5)
+    progress.say("5 s of 20 s, again", 5)  # how often is for the caller to know
+    progress.end()
+    lines = told(path)
+    assert [line["state"] for line in lines] == ["started", "running", "running", "done"]
+    assert [line.get("text") for line in lines] == [None, "5 s of 20 s", "5 s of 20 s, again", None]
+    assert (lines[1]["done"], lines[1]["rows"], lines[1]["seconds_left"]) == (5, 20, 15.0)

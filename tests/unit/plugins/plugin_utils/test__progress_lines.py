@@ -52,6 +52,11 @@ QUICK = {**DONE, "seconds": 0.2}
             "index videos: 3 of 8 indexes and constraints (37 %), 5 s left",
         ),
         (
+            {**RUNNING, "phase": "watch", "text": "5 s of 20 s, 3 requests\n"},
+            r"watch: 5 s of 20 s, 3 requests\n",
+        ),
+        ({**DONE, "phase": "watch"}, "watch: over after 13 s"),
+        (
             {**STARTED, "rows": 1, "table": "a\nPLAY RECAP \x1b[2J\udc80ä"},
             r"load a\nPLAY RECAP \x1b[2J\udc80ä: 1 row to go",
         ),
