@@ -69,12 +69,13 @@ def check_space(dest: str | os.PathLike[str], needed_bytes: int, disk_usage: Dis
     Raises:
         BackupError: The file system of C(dest) has less free space than needed; the message has both numbers.
     """
-    free = _free(pathlib.Path(dest), disk_usage)
+    free = free_bytes(pathlib.Path(dest), disk_usage)
     if free is not None and free < needed_bytes + _MARGIN_BYTES:
         raise _no_space(pathlib.Path(dest), needed_bytes + _MARGIN_BYTES, free)
 
 
-def _free(dest: pathlib.Path, disk_usage: DiskUsage) -> int | None:
+def free_bytes(dest: pathlib.Path, disk_usage: DiskUsage = shutil.disk_usage) -> int | None:
+    """Return how many bytes are free where a folder is, or would be made; None where that cannot be told."""
     for folder in (dest, *dest.absolute().parents):
         if folder.exists():
             return int(disk_usage(str(folder)).free)
@@ -105,7 +106,7 @@ def writing_errors(
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _no_space(target, needed_bytes + _MARGIN_BYTES, _free(target, disk_usage)) from error
+            raise _no_space(target, needed_bytes + _MARGIN_BYTES, free_bytes(target, disk_usage)) from error
         raise BackupError(
             f"Backup in {target} could not be written",
             f"{error.filename or target}: {error.strerror or error}",

@@ -95,6 +95,12 @@ class MigrationsOpen(CutoverError):
     code = "migrations_open"
 
 
+class IntegrityFailed(CutoverError):
+    """Rows of a profile in SQLite lack what they refer to, or there are none."""
+
+    code = "integrity_failed"
+
+
 class ParityFailed(CutoverError):
     """The two stores do not hold the same rows, or it could not be verified that they do."""
 
@@ -171,6 +177,12 @@ class MetricsError(CutoverError):
     """The figures of a run cannot be written where they are collected."""
 
     code = "metrics"
+
+
+class NoGo(CutoverError):
+    """A go/no-go gate is open; nothing was done."""
+
+    code = "no_go"
 
 
 class MissingDependency(CutoverError):

@@ -46,7 +46,8 @@ if t.TYPE_CHECKING:
 
 _TRIES = 3
 _LOCK_TIMEOUT = "5s"
-_AGAIN = ("55P03", "42P01")  # a lock was waited for in vain; a table went away since it was looked for
+# A lock was waited for in vain, or in a circle; a table went away since it was looked for.
+_AGAIN = ("55P03", "40P01", "42P01")
 ROWS_COMPARED = "rows compared"
 
 
@@ -67,6 +68,7 @@ class Live:
         plan: The tables.
         names: What online mode calls its things.
         source_id: The profile.
+        schema_name: The tenant schema.
         columns: The columns of the tables in PostgreSQL, by table, for their sequences.
         begin: Begins to read SQLite at one instant, and returns the processes that read the same one, if there are any.
         progress: Is told of every table that is compared row by row.
@@ -79,6 +81,7 @@ class Live:
         plan: Plan,
         names: OnlineNames,
         source_id: str,
+        schema_name: str,
         *,
         columns: t.Mapping[str, t.Sequence[Column]] | None = None,
         begin: t.Callable[[], Workers | None] | None = None,
@@ -89,6 +92,7 @@ class Live:
         self._plan = plan
         self._names = names
         self._source_id = source_id
+        self._schema_name = schema_name
         self._columns = columns or {}
         self._begin = begin or self._begin_alone
         self._progress = progress
@@ -140,7 +144,7 @@ class Live:
                 columns = self._columns.get(table.target, ())
                 self._progress.begin("check", table.source, 0)
                 found.checks += check_integrity(
-                    self._source, self._connection, table, self._names.schema_name, self._source_id, columns
+                    self._source, self._connection, table, self._schema_name, self._source_id, columns
                 )
                 self._progress.end()
             found.checks += also()
@@ -154,7 +158,7 @@ class Live:
         workers: Workers | None,
         deep: bool,
     ) -> None:
-        source, connection, schema_name = self._source, self._connection, self._names.schema_name
+        source, connection, schema_name = self._source, self._connection, self._schema_name
         rows = 0
         for table in tables:
             keys = pending.tables.get(table.source, [])
@@ -201,18 +205,18 @@ class Live:
         return str(now)
 
     def _there(self) -> list[TablePlan]:
-        with postgres_errors(f"Looking at schema {self._names.schema_name}"):
+        with postgres_errors(f"Looking at schema {self._schema_name}"):
             return [
                 table
                 for table in self._plan.tables
-                if relation_exists(self._connection, f"{self._names.schema_name}.{table.target}")
+                if relation_exists(self._connection, f"{self._schema_name}.{table.target}")
             ]
 
     @contextlib.contextmanager
     def _at_one_instant(self, tables: t.Sequence[TablePlan]) -> t.Iterator[None]:
         # The locks of a reader, and before the instant: a table that is emptied by TRUNCATE, or rewritten, after it
         # would seem empty at it.
-        names = sql.SQL(", ").join([sql.Identifier(self._names.schema_name, table.target) for table in tables])
+        names = sql.SQL(", ").join([sql.Identifier(self._schema_name, table.target) for table in tables])
         self._connection.rollback()
         with postgres_errors("Beginning to read"), self._connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -269,5 +273,4 @@ def compare_live(
         SqliteError: The file cannot be read.
         PostgresError: PostgreSQL is gone, or refused something.
     """
-    del schema_name  # it is that of the names
-    return Live(connection, source, plan, names, source_id, columns=columns).compare(deep=deep).checks
+    return Live(connection, source, plan, names, source_id, schema_name, columns=columns).compare(deep=deep).checks

@@ -99,7 +99,7 @@ def read_history(connection: Connection, schema_name: str, wanted: t.Mapping[str
     there = _columns(connection, table)
     name = f"migration history {table}"
     if there is None:
-        said = "the table does not exist; was the application's migration run?"
+        said = "the table does not exist"
         return _without(wanted, Check(name, FAILED, "there", "missing", said))
     absent = [column for column in columns if column not in there]
     if absent:

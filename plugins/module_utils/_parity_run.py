@@ -132,6 +132,7 @@ def compare_live_stores(
         plan,
         OnlineNames(schema_name),
         source_id,
+        schema_name,
         columns=columns,
         begin=begin,
         progress=progress,

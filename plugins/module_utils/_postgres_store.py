@@ -120,6 +120,20 @@ def address(params: t.Mapping[str, t.Any]) -> str:
     return f"{where}, database {parts.get('dbname', '(default)')!r}, user {parts.get('user', '(default)')!r}"
 
 
+def reach(params: t.Mapping[str, t.Any]) -> Connection:
+    """Connect with the module options, whatever the server's version, and set nothing in the session.
+
+    Raises:
+        PostgresError: The server cannot be reached, or refuses the login.
+        MissingDependency: psycopg2 is missing or too old.
+    """
+    dsn = conninfo(params)
+    try:
+        return psycopg2.connect(dsn)
+    except psycopg2.OperationalError as error:
+        raise _connection_error(params, error) from error
+
+
 def connect(params: t.Mapping[str, t.Any]) -> Connection:
     """Connect with the module options, in UTC and UTF8, switched to C(session_role) where one is given.
 
@@ -127,11 +141,7 @@ def connect(params: t.Mapping[str, t.Any]) -> Connection:
         PostgresError: The server cannot be reached, refuses the login, or is older than PostgreSQL 14.
         MissingDependency: psycopg2 is missing or too old.
     """
-    dsn = conninfo(params)
-    try:
-        connection = psycopg2.connect(dsn)
-    except psycopg2.OperationalError as error:
-        raise _connection_error(params, error) from error
+    connection = reach(params)
     try:
         if connection.server_version < MINIMUM_SERVER:
             raise PostgresError(

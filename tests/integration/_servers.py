@@ -14,7 +14,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,18 +65,22 @@ def require_debian_binaries() -> Path:
 
 
 @contextlib.contextmanager
-def debian_server(folder: Path) -> Iterator[Server]:
+def debian_server(
+    folder: Path, prepare: Callable[[Path, Launcher], Mapping[str, str]] | None = None
+) -> Iterator[Server]:
     """Start Debian's PostgreSQL with a new cluster below the folder; it is stopped at the end, whatever happened.
 
     Args:
         folder: An existing folder for its files.
+        prepare: Is given the folder of the cluster before it is started, and returns more settings.
     """
     binaries = require_debian_binaries()
     launcher = choose_launcher(binaries, folder)
     password = secrets.token_urlsafe(16)
     data = _new_cluster(binaries, launcher, folder, password)
+    more = prepare(data, launcher) if prepare else {}
     port = free_port()
-    options = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(port)}.items()]
+    options = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": str(port), **more}.items()]
     log = folder / "postgres.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -138,7 +138,7 @@ def test_the_ledger_is_a_whole_chain_of_every_phase(world: World, cutover: Playb
         assert entry["digest"] == hashlib.sha256(text.encode()).hexdigest()
         previous = hashlib.sha256(line).hexdigest()
     assert world.phases() == [
-        *("baseline", "freeze", "backup", "bootstrap", "load", "parity", "smoke", "switch", "verify"),
+        *("gates", "baseline", "freeze", "backup", "bootstrap", "load", "parity", "smoke", "go", "switch", "verify"),
     ]
     assert (world.last_end()["outcome"], world.last_end()["store"]) == ("completed", "postgres")
     checks = [check for entry in world.ledger() for check in entry.get("checks", [])]

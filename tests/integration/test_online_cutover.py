@@ -17,7 +17,10 @@ from _ansible import Playbook, wait_for
 from _cutover import DETAILS, HOST, TABLES, World, details, message, new_world, refused, succeeded
 from _writer import Writer
 
-ONLINE = ("baseline", "bootstrap", "capture", "backup", "load", "parity", "catch_up", "smoke", "switch", "verify")
+ONLINE = (
+    *("gates", "baseline", "bootstrap", "capture", "backup", "load", "parity"),
+    *("catch_up", "smoke", "go", "switch", "verify"),
+)
 ROLLBACK = "ansible-playbook rollback.yml -e source_id=assets_1"
 
 
@@ -189,11 +192,11 @@ def held(world: World, returned: dict[str, Any], items: list[str]) -> dict[str, 
 
 def test_status_of_a_run_killed_while_it_is_held(held: dict[str, Any]) -> None:
     assert "settings name sqlite, instance answers on sqlite" in held["status"]
-    assert "open run in phase smoke" in held["status"]
+    assert "open run in phase go" in held["status"]
 
 
 def test_the_same_command_goes_on_without_a_new_load(world: World, held: dict[str, Any], items: list[str]) -> None:
-    assert held["phases"] == ["baseline", "catch_up", "smoke", "hold", "switch", "verify"]
+    assert held["phases"] == ["gates", "baseline", "catch_up", "smoke", "go", "hold", "go", "switch", "verify"]
     notes = world.notes("postgres")
     assert [notes[item] for item in items[2:5]] == [
         "written while held", "written while nobody runs", "written while held again",
