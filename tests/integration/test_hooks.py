@@ -17,7 +17,10 @@ from _webhook import Webhook, webhook
 from prometheus_client.parser import text_string_to_metric_families
 
 PROGRAM = str(Path(__file__).with_name("_hook_program.py"))
-PHASES = ["baseline", "bootstrap", "capture", "backup", "load", "parity", "catch_up", "smoke", "switch", "verify"]
+PHASES = [
+    "gates", "baseline", "bootstrap", "capture", "backup", "load", "parity", "catch_up", "smoke", "go", "switch",
+    "verify",
+]  # fmt: skip
 SECRET = "S3cret-of-the-hook"
 TASKS = """\
 - name: Write down what a task file is told
