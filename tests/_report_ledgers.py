@@ -114,6 +114,12 @@ class Book:
             self.run_id = str(_run_journal.begin(self.journal, verb, None, parameters).run_id)
         return self.run_id
 
+    def begin_over(self, dead: str) -> str:
+        """Go on with an open run in the place of its dead process."""
+        with self._at():
+            self.run_id = str(_run_journal.begin(self.journal, "cutover", None, {}, dead).run_id)
+        return self.run_id
+
     def record(self, **entry: t.Any) -> None:
         with self._at():
             _run_journal.record(self.journal, self.run_id, entry)

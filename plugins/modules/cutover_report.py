@@ -12,12 +12,13 @@ version_added: 1.0.0
 description:
   - Reads a profile's ledger on the managed host, proves its chain of digests on the control node, and writes there one
     self-contained HTML page, Markdown and JSON. The three say the same; the JSON is what the other two are made from.
-  - A report covers the story of one cutover. That is the run of the cutover and what came of it until the next one, such
-    as its watch, a rollback, the close. It is named after the cutover, so each run of the story brings it up to date.
+  - A report covers the story of one cutover. That is the run of the cutover and what came of it until the next one,
+    such as its watch, a rollback, the close. It is named after the cutover, and each run of the story brings it up to
+    date.
   - A ledger that was changed makes no failure. The report names the line, says that the evidence is broken, and shows
     what stands before it. It is written beside an earlier report, never over it.
-  - Lines that are missing at the end, or a ledger that was written anew, leave a chain that holds. Both are found as long
-    as an earlier JSON report of the profile is in O(dest).
+  - Lines that are missing at the end, or a ledger that was written anew, leave a chain that holds. Both are found as
+    long as an earlier JSON report of the profile is in O(dest).
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
 attributes:
@@ -150,11 +151,7 @@ chain:
     last_digest:
       description: The digest of the last of them.
       type: str
-    compared_with:
-      description: What the ledger was proven with.
-      type: str
-  sample: {verified: true, line: null, why: "", remedy: "", entries: 42, first_digest: 7d0c1b0c, last_digest: 1b0c5f0f,
-    compared_with: the chain of digests alone}
+  sample: {verified: true, line: null, why: "", remedy: "", entries: 42, first_digest: 7d0c1b0c, last_digest: 1b0c5f0f}
 error:
   description: The kind of failure, such as V(bad_input) or V(ledger).
   returned: failure
@@ -185,8 +182,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     module.fail_json(
-        msg="The report is made on the control node by the action plugin of this module, which was not found; call it by "
-        "its full name, sxops.pg_cutover.cutover_report.",
+        msg="The report is made on the control node by the action plugin of this module, which was not found; call it "
+        "by its full name, sxops.pg_cutover.cutover_report.",
         error="bad_input",
     )
 

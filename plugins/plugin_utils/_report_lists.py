@@ -20,7 +20,7 @@ from ansible_collections.sxops.pg_cutover.plugins.plugin_utils._report_words imp
 Check = t.Dict[str, t.Any]  # noqa: UP006 - evaluated at run time
 PASSED, FAILED, NOT_VERIFIED = "passed", "failed", "not_verified"
 _HEALTH = r"health|ready"
-_PLUGIN = r"search|item open|written|table|pin"
+_PLUGIN = r"^search|item open|written|^table|\bpin\b"
 _SILENT = "the ledger does not tell"
 
 

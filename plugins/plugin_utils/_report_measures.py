@@ -16,8 +16,8 @@ from ansible_collections.sxops.pg_cutover.plugins.plugin_utils._report_words imp
 _PARITY = ("table", "verdict", "sqlite_rows", "postgres_rows", "missing", "extra", "different")
 _FROM_LEDGER = "by the ledger's times, which hold the start of each task as well"
 _FROM_HOST = {
-    "restart": "from the lock to the last instance that answered, by the clock of the managed host; it was no longer, "
-    "and may have been up to half a second shorter, the pause between two questions",
+    "restart": "from the lock to the last instance that answered, by the clock of the managed host; at most, as an "
+    "instance may have been up for as long as it took to ask it",
     "route": "from the lock to the turned line of the router, by the clock of the managed host",
 }
 

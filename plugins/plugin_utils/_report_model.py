@@ -151,9 +151,7 @@ def _chain(found: _ledger.Examination, anchors: t.Sequence[Anchor]) -> dict[str,
     line, why = found.line, found.fault
     if line is None and found.torn_bytes:
         line, why = len(found.entries) + 1, f"it is cut off: {found.torn_bytes} bytes without an end of line"
-    seen = "the chain of digests alone"
     for anchor in [anchor for anchor in anchors if anchor.is_of(found.entries)] if line is None else ():
-        seen = "the chain of digests, and what earlier reports saw"
         if anchor.entries > len(found.entries):
             line, why = len(found.entries) + 1, f"it is missing: {anchor.report} saw {anchor.entries} entries"
             break
@@ -168,7 +166,6 @@ def _chain(found: _ledger.Examination, anchors: t.Sequence[Anchor]) -> dict[str,
         "entries": len(found.entries),
         "first_digest": str(found.entries[0]["digest"]) if found.entries else "",
         "last_digest": str(found.entries[-1]["digest"]) if found.entries else "",
-        "compared_with": seen,
     }
 
 

@@ -206,9 +206,9 @@ def way_back_of(
         return {
             "command": commands["rollback"],
             "text": "Under a short lock everything that PostgreSQL took is brought to SQLite, which then takes the "
-            f"writes again while PostgreSQL refuses them; {turned}, and the smoke, plugin and leakage checks have to pass. "
-            f"The rows in PostgreSQL ({where}) are kept. It works with PostgreSQL gone as well; what SQLite then lacks "
-            "is named, and can be merged later. With --check it says what it would do, and does nothing.",
+            f"writes again while PostgreSQL refuses them; {turned}, and the smoke, plugin and leakage checks have to "
+            f"pass. The rows in PostgreSQL ({where}) are kept. It works with PostgreSQL gone as well; what SQLite then "
+            "lacks is named, and can be merged later. With --check it says what it would do, and does nothing.",
         }
     return {
         "command": commands["rollback"],
