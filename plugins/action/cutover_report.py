@@ -13,7 +13,6 @@ import base64
 import pathlib
 import typing as t
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _ledger
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import CutoverError, LedgerError
@@ -52,10 +51,11 @@ class ActionModule(ActionBase):
         try:
             result.update(self._report(options, host, task_vars))
         except CutoverError as error:
-            raise AnsibleActionFail(error.message(), result={**result, "error": error.code}) from error
+            # Returned, not raised: whoever says failed_when: false is to be believed.
+            result.update(failed=True, msg=error.message(), error=error.code)
         except OSError as error:
             reason = f"The report cannot be written to {error.filename or options['dest']}: {error.strerror or error}."
-            raise AnsibleActionFail(reason, result={**result, "error": "report"}) from error
+            result.update(failed=True, msg=reason, error="report")
         return result
 
     def _report(
