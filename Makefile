@@ -4,6 +4,7 @@
 PYTHON ?= python3
 ROUNDS ?= 3
 METHOD ?= route
+JOBS ?= 2
 
 # Every tool is the one in .venv, and what it would cache in the home directory stays in build/.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -30,8 +31,8 @@ demo-rollback: venv ## bring assets_1 back to SQLite
 demo-stop: venv ## stop the local stack and remove what it made
 	demo/run stop
 
-test: venv ## unit and integration tests, then the molecule scenarios
-	pytest
+test: venv ## unit and integration tests, then the molecule scenarios (JOBS=2)
+	pytest --numprocesses $(JOBS) --dist loadfile
 	molecule test --all
 
 lint: venv ## every check of the ecosystem, on the whole tree

@@ -193,6 +193,19 @@ def postgres_pending(connection: Connection, plan: Plan, names: OnlineNames) -> 
     return _postgres_keys(connection, plan, names, sql.SQL("replayed_at IS NULL"))
 
 
+def postgres_unsettled(connection: Connection, plan: Plan, names: OnlineNames, since: str) -> Pending:
+    """Return the keys that are pending, and those that were acknowledged at or after a time of PostgreSQL's clock.
+
+    Whoever looked at SQLite at that time has seen what every other key of the log brought there.
+
+    Raises:
+        CaptureError: The log holds a table that the plan does not know.
+        PostgresError: The log cannot be read.
+    """
+    condition = sql.SQL("(replayed_at IS NULL OR replayed_at >= {})").format(sql.Literal(since))
+    return _postgres_keys(connection, plan, names, condition)
+
+
 def postgres_changed(connection: Connection, plan: Plan, names: OnlineNames, since: str | None) -> Pending:
     """Return the keys that changed in PostgreSQL since a time, acknowledged or not; all of them where it is None.
 

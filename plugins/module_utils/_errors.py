@@ -89,6 +89,12 @@ class TargetNotEmpty(CutoverError):
     code = "target_not_empty"
 
 
+class MigrationsOpen(CutoverError):
+    """PostgreSQL has not the migrations that the application expects."""
+
+    code = "migrations_open"
+
+
 class ParityFailed(CutoverError):
     """The two stores do not hold the same rows, or it could not be verified that they do."""
 

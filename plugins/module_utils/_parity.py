@@ -18,6 +18,7 @@ import typing as t
 from . import _key_ranges
 from ._census import tenant_filter
 from ._parity_drill import Difference, Drill, drill
+from ._pending_rows import PendingRows
 from ._postgres_store import postgres_errors
 from ._progress import SILENT
 from ._psycopg2 import sql
@@ -38,7 +39,10 @@ MODES = ("full", "keys", "counts")
 
 @dataclasses.dataclass(frozen=True)
 class TableParity:
-    """The comparison of one table. Counts of differences are at least these where C(complete) is false."""
+    """The comparison of one table. Counts of differences are at least these where C(complete) is false.
+
+    C(pending) keys were left out of everything, and do not count among the rows.
+    """
 
     table: str
     mode: str
@@ -49,6 +53,7 @@ class TableParity:
     different: int
     complete: bool
     first_differences: tuple[Difference, ...]
+    pending: int = 0
 
     @property
     def verdict(self) -> str:
@@ -70,6 +75,8 @@ class TableParity:
             notes.append("more rows differ than were looked at")
         if self.mode != "full":
             notes.append(f"only {self.mode} were compared, the rows were not")
+        if self.pending:
+            notes.append(f"beside {self.pending} key(s) that are on their way back to SQLite")
         return Check(f"rows of {self.table}", self.verdict, expected, observed, "; ".join(notes))
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -87,6 +94,7 @@ def compare_table(
     mode: str = "full",
     progress: Progress = SILENT,
     workers: Workers | None = None,
+    pending: PendingRows | None = None,
 ) -> TableParity:
     """Compare one profile's rows in SQLite with all rows of its table in PostgreSQL.
 
@@ -100,6 +108,7 @@ def compare_table(
             than C(full) can fail, but never pass: its verdict is at best not verified.
         progress: Is told how many rows were compared.
         workers: Processes that read SQLite at the same instant as C(source); None to read it here.
+        pending: The rows that take no part, on both sides; only with C(full).
 
     Raises:
         SqliteError: The SQLite side cannot be read.
@@ -114,14 +123,17 @@ def compare_table(
     if mode == "keys":
         plan = dataclasses.replace(plan, columns=tuple(plan.columns[place] for place in plan.key_places))
     progress.begin("compare", plan.source, _key_ranges.count(source, plan, source_id))
+    pending = pending or PendingRows()
     sides = both_buckets(source, connection, plan, schema_name, source_id, 0, progress.advance, workers)
+    sides = pending.taken_out(sides, 0)
     found = Drill()
     if differing(*sides):
         mask = bucket_mask(max(map(count, sides)))
         if mask:
             progress.begin("compare", plan.source, 0)
             sides = both_buckets(source, connection, plan, schema_name, source_id, mask, progress.advance)
-        found = drill(source, connection, plan, schema_name, source_id, mask, sides)
+            sides = pending.taken_out(sides, mask)
+        found = drill(source, connection, plan, schema_name, source_id, mask, sides, pending.keys)
     progress.end()
     ours, theirs = map(count, sides)
     return TableParity(
@@ -134,6 +146,7 @@ def compare_table(
         found.different,
         found.complete,
         found.first,
+        pending.count,
     )
 
 

@@ -57,17 +57,34 @@ def check_table(
         SqliteError: The SQLite side cannot be read.
         PostgresError: The PostgreSQL side cannot be read.
     """
-    checks = [
-        *_foreign_rows(connection, plan, schema_name, source_id),
-        *_uniques(connection, plan, schema_name),
-        *_orphans(connection, plan, schema_name),
-        *check_sequences(source, connection, plan, schema_name, columns),
-    ]
+    checks = check_integrity(source, connection, plan, schema_name, source_id, columns)
     if plan.key:
         if all(plan.columns[place].kind.same_order for place in plan.key_places):
             checks += _slices(source, connection, plan, schema_name, source_id)
         checks.append(_samples(source, connection, plan, schema_name, source_id))
     return checks
+
+
+def check_integrity(
+    source: sqlite3.Connection,
+    connection: Connection,
+    plan: TablePlan,
+    schema_name: str,
+    source_id: str,
+    columns: t.Sequence[Column] = (),
+) -> list[Check]:
+    """Return those of them that hold whatever the application writes, the arguments being the same.
+
+    Raises:
+        SqliteError: The SQLite side cannot be read.
+        PostgresError: The PostgreSQL side cannot be read.
+    """
+    return [
+        *_foreign_rows(connection, plan, schema_name, source_id),
+        *_uniques(connection, plan, schema_name),
+        *_orphans(connection, plan, schema_name),
+        *check_sequences(source, connection, plan, schema_name, columns),
+    ]
 
 
 # Values stand in the statements as literals: an identifier may hold a "%", which psycopg2 takes for a placeholder.

@@ -78,8 +78,9 @@ def drill(
     source_id: str,
     mask: int,
     sides: tuple[Buckets, Buckets],
+    ignored: t.Collection[bytes] = (),
 ) -> Drill:
-    """Return the rows that differ, of the buckets (by the mask) that do.
+    """Return the rows that differ, of the buckets (by the mask) that do; canonical keys that are ignored never do.
 
     Raises:
         SqliteError: The SQLite side cannot be read.
@@ -102,7 +103,8 @@ def drill(
         if bucket_of(row_digest(key), mask) in wanted
     )
     theirs = _postgres_rows(connection, plan, schema_name, mask, chosen)
-    kinds = _pair(plan, ours - theirs, theirs - ours)
+    ignored = {_held(key) for key in ignored}
+    kinds = _pair(plan, _beside(ours - theirs, ignored), _beside(theirs - ours, ignored))
     all_of_them = ((kind, key) for kind, keys in kinds.items() for key in _in_order(keys))
     first = list(itertools.islice(all_of_them, NAMED_KEYS))
     named = _name(source, connection, plan, schema_name, source_id, first)
@@ -150,6 +152,12 @@ def _pair(plan: TablePlan, ours: Rows, theirs: Rows) -> dict[str, t.Counter[byte
     missing, extra = _by_key(ours), _by_key(theirs)
     different = missing & extra if plan.key else collections.Counter()
     return {"missing": missing - different, "extra": extra - different, "different": different}
+
+
+def _beside(rows: Rows, ignored: t.Collection[bytes]) -> Rows:
+    if not ignored:
+        return rows
+    return collections.Counter({one: number for one, number in rows.items() if one[0] not in ignored})
 
 
 def _by_key(rows: Rows) -> t.Counter[bytes]:

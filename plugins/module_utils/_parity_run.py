@@ -9,10 +9,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing as t
 
 from . import _parked_objects, _quarantine, _schema_promises, _shared_rows
 from ._errors import ParityFailed
+from ._live_comparison import Live
+from ._online_names import OnlineNames
 from ._parity import TableParity, compare_table
 from ._parity_checks import check_table
 from ._progress import SILENT, Progress
@@ -97,3 +100,41 @@ def compare_stores(
         checks += [row.as_check() for row in _shared_rows.read(source, connection, shared_tables, source_id)]
     connection.rollback()
     return ParityRun(tuple(tables), tuple(checks))
+
+
+def compare_live_stores(
+    stores: Stores, begin: t.Callable[[], Workers | None], progress: Progress = SILENT
+) -> ParityRun:
+    """Compare everything of one profile while PostgreSQL takes its writes, beside what is on its way back to SQLite.
+
+    The shared tables take no part: nothing of them is brought back, so the application may change them at will.
+
+    Args:
+        stores: Both stores, from L(_tenant_stores.open_stores).
+        begin: As in L(_live_comparison.Live).
+        progress: Is told of every table.
+
+    Raises:
+        CutoverError: A store cannot be read.
+    """
+    source, connection, plan = stores.source, stores.connection, stores.plan
+    schema_name, source_id = stores.profile.schema_name, stores.profile.source_id
+    columns = {name: table.columns for name, table in stores.targets.items()}
+
+    def also() -> list[Check]:
+        aside = [_quarantine.as_checks(source, connection, table, schema_name, source_id) for table in plan.tables]
+        parked = _parked_objects.as_check(connection, schema_name)
+        return [*itertools.chain(*aside), parked, *_schema_promises.as_checks(connection, schema_name)]
+
+    live = Live(
+        connection,
+        source,
+        plan,
+        OnlineNames(schema_name),
+        source_id,
+        columns=columns,
+        begin=begin,
+        progress=progress,
+    )
+    found = live.compare(deep=True, also=also)
+    return ParityRun(tuple(found.tables), tuple(found.checks))

@@ -23,6 +23,8 @@ _KEYWORD_PASSWORD = re.compile(
     r"(?P<head>\b(?:password|sslpassword|passwd|pwd)\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s'&;]+)", re.IGNORECASE
 )
 
+_SECRET_HEADER = re.compile(r"auth|cookie|token|secret|key|password", re.IGNORECASE)
+
 
 def secrets_of(*values: str | None) -> frozenset[str]:
     """Return the secret strings inside the values: the values themselves, and a connection string's password.
@@ -38,6 +40,13 @@ def secrets_of(*values: str | None) -> frozenset[str]:
         for password in _passwords_of(value):
             found.update({password, urllib.parse.unquote(password)})
     return frozenset(found)
+
+
+def secrets_of_headers(plain: t.Mapping[str, t.Any], secret: t.Mapping[str, t.Any]) -> frozenset[str]:
+    """Return what must not be shown of HTTP headers: all of C(secret), and of C(plain) what looks like a credential."""
+    values = [str(value) for value in secret.values() if value]
+    values += [str(value) for name, value in plain.items() if value and _SECRET_HEADER.search(name)]
+    return frozenset(values + [word for value in values for word in value.split() if len(word) >= 8])
 
 
 def _passwords_of(dsn: str) -> list[str]:

@@ -206,6 +206,16 @@ def count(buckets: Buckets) -> int:
     return sum(bucket[0] for bucket in buckets.values())
 
 
+def without(buckets: Buckets, rows: t.Mapping[bytes, bytes], mask: int) -> Buckets:
+    """Return the buckets as if they did not have some of their rows, given as digests by canonical key."""
+    found = {number: list(bucket) for number, bucket in buckets.items()}
+    for key, digest in rows.items():
+        bucket = found.setdefault(bucket_of(row_digest(key), mask), [0] * 5)
+        for place, number in enumerate((1, *_WORDS.unpack_from(digest))):
+            bucket[place] -= number
+    return {number: tuple(bucket) for number, bucket in found.items() if any(bucket)}
+
+
 def fingerprint(buckets: Buckets) -> str:
     """Return one hexadecimal SHA-256 over the rows, independent of how they were spread over buckets."""
     parts = [sum(column) for column in zip(*buckets.values())]

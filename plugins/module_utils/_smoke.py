@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import typing as t
 
@@ -16,7 +15,7 @@ from ._errors import BadInput, CutoverError, ProbeError
 from ._http_probe import Probe, merge_headers
 from ._ledger import now_text
 from ._profile import check_source_id
-from ._redact import redact
+from ._redact import redact, secrets_of_headers
 from ._smoke_expectation import judge, judge_row, shown
 from ._smoke_journal import Journal, Trip
 from ._smoke_round_trip import RoundTrip, put_back
@@ -24,7 +23,6 @@ from ._smoke_store import Stores
 from ._smoke_subject import Subject, fill, names_in, query_names
 from ._verdict import FAILED, NOT_VERIFIED, PASSED, Check, describe, not_verified, open_checks, overall
 
-_SECRET_HEADER = re.compile(r"auth|cookie|token|secret|key|password", re.IGNORECASE)
 Params = t.Mapping[str, t.Any]
 
 
@@ -61,7 +59,7 @@ class SmokeRun:
         _refuse_contradictions(params, self._requests)
         plain_headers = fill(params["headers"] or {}, {}, self._source_id)
         secret_headers = fill(params["secret_headers"] or {}, {}, self._source_id)
-        self._secrets = _secret_values(plain_headers, secret_headers)
+        self._secrets = secrets_of_headers(plain_headers, secret_headers)
         self._probe = Probe(
             params["base_url"],
             merge_headers(plain_headers, secret_headers),
@@ -300,9 +298,3 @@ def _refuse_contradictions(params: Params, requests: list[dict[str, t.Any]]) -> 
             )
         if not request["round_trip"]["lands_in"]["where"]:
             raise BadInput(f"Check {name!r}: lands_in.where is empty", "it must name one row")
-
-
-def _secret_values(plain: t.Mapping[str, t.Any], secret: t.Mapping[str, t.Any]) -> frozenset[str]:
-    values = [str(value) for value in secret.values() if value]
-    values += [str(value) for name, value in plain.items() if value and _SECRET_HEADER.search(name)]
-    return frozenset(values + [word for value in values for word in value.split() if len(word) >= 8])

@@ -103,7 +103,8 @@ def read_at_one_instant(workers: Workers, source: sqlite3.Connection, sqlite_pat
     try:
         for _try in range(_TRIES):
             before = watcher.execute("PRAGMA data_version").fetchone()
-            source.execute("ROLLBACK")
+            if source.in_transaction:
+                source.execute("ROLLBACK")
             _begin(source)
             workers.each("read", sqlite_path)
             if watcher.execute("PRAGMA data_version").fetchone() == before:

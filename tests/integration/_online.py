@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,8 +178,18 @@ class Online:
             return sorted(connection.execute(f"SELECT {columns} FROM {table} WHERE source_id = 'a' AND {where}"))
 
 
-def begin(database: Database, path: Path, items: int = ITEMS, journal: str = "WAL") -> Online:
-    """Return a profile that is captured, loaded and proven: ready to be switched."""
+def begin(
+    database: Database,
+    path: Path,
+    items: int = ITEMS,
+    journal: str = "WAL",
+    policies: dict[str, str] | None = None,
+    before: Sequence[str] = (),
+) -> Online:
+    """Return a profile that is captured, loaded and proven: ready to be switched.
+
+    The statements are run in the SQLite file before anything else is done with it.
+    """
     make_file(path, items=items, journal=journal)
     online = Online(
         Tenant(
@@ -188,9 +198,11 @@ def begin(database: Database, path: Path, items: int = ITEMS, journal: str = "WA
             options={
                 "tenant_column": "source_id",
                 "shared_tables": [{"name": "sources", "target": None, "key": "id", "columns": []}],
+                "policies": policies or {},
             },
         )
     )
+    online.tenant.sqlite(*before)
     online.tenant.create_schema(POSTGRES_SCHEMA)
     with contextlib.closing(psycopg2.connect(database.dsn)) as connection:
         _online_journal.install(connection)

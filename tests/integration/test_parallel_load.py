@@ -375,7 +375,7 @@ def test_a_file_that_never_stands_still_is_refused(
         live.load()
     assert big.postgres("SELECT count(*) FROM posts") == [(0,)]
     # A comparison changes nothing, and can do with one process.
-    options = {**live.params, "mode": "counts", "fail_on_open": False}
+    options = {**live.params, "mode": "counts", "live": False, "fail_on_open": False}
     found = tenant_parity.prove(SimpleNamespace(params=options, tmpdir=str(tmp_path)))
     assert (found["rows"], found["verdict"]) == (ROWS + 100, FAILED)
 
