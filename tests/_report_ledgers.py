@@ -174,10 +174,10 @@ class Book:
 
     def watch(self, fired: str = "") -> None:
         """Write a window of 40 samples; with a trigger the last of them are bad."""
-        self.begin("watch")
-        self.record(phase="window", status="started")
         facts = window(self.clock.now, fired)
         self.clock.wait(200)
+        # It holds no lock, and is written down once it is over.
+        self.begin("watch", started=facts["started"], ended=facts["ended"])
         triggers = facts["triggers"]
         self.record(
             phase="window",

@@ -115,8 +115,9 @@ run_id:
   sample: 20261121T093015Z-cutover-1a2b3c
 verdict:
   description:
-    - What the story came to. V(completed), V(closed), V(failed), V(refused), V(rolled_back), V(open) when a run has not
-      ended, or V(broken) when the ledger was changed.
+    - What the story came to. V(completed), V(closed), V(failed), V(refused), V(rolled_back), V(fired) when a trigger of
+      the window did and the profile is still on PostgreSQL, V(open) when a run has not ended, or V(broken) when the
+      ledger was changed.
   returned: success
   type: str
   sample: completed

@@ -34,6 +34,7 @@ def gates(story: Story) -> dict[str, t.Any] | None:
     found: dict[str, Check] = {}
     waived: dict[str, t.Any] = {}
     attested: dict[str, t.Any] = {}
+    left_out: dict[str, t.Any] = {}
     seen = False
     for run in story.of("cutover"):
         for phase in run.phases:
@@ -46,14 +47,19 @@ def gates(story: Story) -> dict[str, t.Any] | None:
                     "stage": phase.facts.get("stage") or phase.name,
                     "time": phase.ended,
                 }
-            for target, key in ((waived, "waived"), (attested, "attested")):
+            for target, key in ((waived, "waived"), (attested, "attested"), (left_out, "left_out")):
                 for one in phase.facts.get(key) or ():
                     if isinstance(one, dict):
                         target[str(one.get("gate"))] = one
     if not seen:
         return None
     checks = [one for name, one in found.items() if name not in waived]
-    return {"checks": checks, "waived": list(waived.values()), "attested": list(attested.values())}
+    return {
+        "checks": checks,
+        "waived": list(waived.values()),
+        "attested": list(attested.values()),
+        "left_out": list(left_out.values()),
+    }
 
 
 def checklist(story: Story) -> list[Check]:

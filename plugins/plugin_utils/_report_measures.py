@@ -161,8 +161,13 @@ def _now(story: Story) -> dict[str, t.Any]:
 
 def series(story: Story) -> list[t.Mapping[str, t.Any]]:
     """Return the samples of every part of the window, oldest first."""
-    phases = [phase for run in story.runs for phase in run.phases if phase.name == "window"]
-    return [sample for phase in phases for sample in phase.facts.get("series") or () if isinstance(sample, dict)]
+    found: list[t.Mapping[str, t.Any]] = []
+    for phase in (phase for run in story.runs for phase in run.phases if phase.name == "window"):
+        # A part that went on with the samples of an earlier one tells of both.
+        known = str(found[-1].get("time")) if found else ""
+        samples = [sample for sample in phase.facts.get("series") or () if isinstance(sample, dict)]
+        found += [sample for sample in samples if str(sample.get("time")) > known]
+    return found
 
 
 def _at(values: t.Mapping[str, t.Any], *names: str) -> float | None:

@@ -209,7 +209,7 @@ def _watch(story: Story) -> dict[str, t.Any] | None:
         "started": phases[0].facts.get("started") or phases[0].started,
         "ended": last.get("ended") or phases[-1].ended,
         "duration_ms": sum(phase.facts.get("duration_ms") or phase.duration_ms or 0 for phase in phases),
-        "samples": sum(phase.facts.get("samples") or 0 for phase in phases),
+        "samples": last.get("samples"),  # those of its earlier parts among them
         "samples_file": last.get("samples_file"),
         "samples_sha256": last.get("samples_sha256"),
         "stopped_by": last.get("stopped_by"),

@@ -101,8 +101,6 @@ def _proven(run: Run) -> str | None:
 def _scenario(run: Run) -> str:
     if run.verb == "cutover" or run.parameters.get("automatic"):
         return "automated"
-    if run.parameters.get("planned"):
-        return "planned"
     return "emergency_sync" if run.parameters.get("return_data") == "replay" else "emergency"
 
 

@@ -166,6 +166,15 @@ def _add(run: Run, entry: Entry) -> None:
     phase.duration_ms = given if given is not None else _span(phase)
     phase.facts, phase.checks = entry.get("facts") or {}, entry.get("checks") or ()
     phase.message = str(entry.get("message") or "")
+    _take_measured(phase)
+
+
+def _take_measured(phase: Phase) -> None:
+    """Take the times of the window itself: it holds no lock, and is written down once it is over."""
+    begun, ended = phase.facts.get("started"), phase.facts.get("ended")
+    seconds = seconds_between(begun, ended)
+    if phase.name == "window" and seconds is not None and seconds >= 0:
+        phase.started, phase.ended, phase.duration_ms = str(begun), str(ended), round(seconds * 1000)
 
 
 def _interrupt(run: Run) -> None:

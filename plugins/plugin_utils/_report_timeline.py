@@ -40,25 +40,25 @@ def _zero(story: Story) -> str | None:
 
 
 def _lane(run: Run, zero: str | None) -> dict[str, t.Any]:
-    end = run.ended or run.last_time
-    whole = max(seconds_between(run.started, end) or 0.0, 0.001)
+    begun, end = min([run.started, *(phase.started for phase in run.phases)]), run.ended or run.last_time
+    whole = max(seconds_between(begun, end) or 0.0, 0.001)
     return {
         "run_id": run.run_id,
         "verb": run.verb,
-        "started": run.started,
+        "started": begun,
         "ended": run.ended,
         "duration_ms": round(whole * 1000),
-        "phases": [_bar(run, phase, end, whole, zero) for phase in run.phases],
+        "phases": [_bar(run.verb, phase, (begun, end), whole, zero) for phase in run.phases],
     }
 
 
-def _bar(run: Run, phase: Phase, end: str, whole: float, zero: str | None) -> dict[str, t.Any]:
-    begins = max(seconds_between(run.started, phase.started) or 0.0, 0.0)
-    ends = max(seconds_between(run.started, phase.ended or end) or 0.0, begins)
+def _bar(verb: str, phase: Phase, lane: tuple[str, str], whole: float, zero: str | None) -> dict[str, t.Any]:
+    begins = max(seconds_between(lane[0], phase.started) or 0.0, 0.0)
+    ends = max(seconds_between(lane[0], phase.ended or lane[1]) or 0.0, begins)
     return {
         "phase": phase.name,
         # The cutover's own phases only: verify of a rollback is no mark of the runbook.
-        "mark": _MARK_OF.get(phase.name, "") if run.verb in ("cutover", "watch", "close") else "",
+        "mark": _MARK_OF.get(phase.name, "") if verb in ("cutover", "watch", "close") else "",
         "status": phase.status,
         "started": phase.started,
         "ended": phase.ended,

@@ -13,9 +13,10 @@ import typing as t
 from ansible_collections.sxops.pg_cutover.plugins.plugin_utils._report_story import Run, Story
 from ansible_collections.sxops.pg_cutover.plugins.plugin_utils._report_words import clock
 
-COMPLETED, CLOSED, FAILED, ROLLED_BACK, REFUSED, OPEN, BROKEN = (
+COMPLETED, CLOSED, FIRED, FAILED, ROLLED_BACK, REFUSED, OPEN, BROKEN = (
     "completed",
     "closed",
+    "fired",
     "failed",
     "rolled_back",
     "refused",
@@ -26,6 +27,7 @@ NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL", None: "not known"}
 _WORDS = {
     COMPLETED: "Completed",
     CLOSED: "Completed and closed",
+    FIRED: "Trigger fired",
     FAILED: "Failed",
     ROLLED_BACK: "Rolled back",
     REFUSED: "Refused",
@@ -56,9 +58,16 @@ def _verdict(story: Story | None) -> str:
             verdict = _completed(run, verdict)
         elif run.verb == "close" or (run.verb in _BESIDE and run.outcome == "refused"):
             continue  # it is as it was, and the report says where that stopped
+        elif run.verb == "watch":
+            verdict = FIRED if _fired(run) else OPEN
         else:
             verdict = ROLLED_BACK if run.outcome == "rolled_back" else run.outcome
     return verdict if verdict in _WORDS else OPEN
+
+
+def _fired(run: Run) -> list[str]:
+    window = run.last("window")
+    return [str(name) for name in (window.facts if window else {}).get("fired") or ()]
 
 
 def _completed(run: Run, before: str) -> str:
@@ -90,6 +99,9 @@ def _sentence(story: Story | None, verdict: str) -> str:
             trigger = automatic.parameters.get("trigger", "")
             return f"The trigger {trigger} fired, and the profile was brought back to SQLite."
         return "The profile is back on SQLite."
+    if verdict == FIRED:
+        names = ", ".join(_fired(last)).replace("_", " ")
+        return f"The window's trigger {names} fired, and the profile is still on PostgreSQL: decide whether to go back."
     if verdict == OPEN:
         return f"The {last.verb} has not ended. As of {clock(last.last_time)}."
     return f"The {last.verb} did not come to its end."
@@ -165,6 +177,11 @@ def next_of(
     if verdict == OPEN:
         playbook = _PLAYBOOK.get(last.verb, last.verb)
         return {"command": commands.get(playbook, commands["status"]), "why": "The same command goes on with it."}
+    if verdict == FIRED:
+        return {
+            "command": f"{commands['rollback']} -e advise=true",
+            "why": "It says whether to go back, and why, and changes nothing. Without advise it goes back.",
+        }
     if not live["proven"]:
         return {
             "command": commands["rollback"],

@@ -531,10 +531,42 @@ def test_a_window_in_two_parts_is_one_curve(book: Book) -> None:
     book.watch()
     book.watch()
     report = told(book)
-    assert report["watch"]["samples"] == 80 and len(report["charts"][0]["points"]) == 80
+    assert len(report["charts"][0]["points"]) == 80
     seconds = [point["s"] for point in report["charts"][0]["points"]]
     assert seconds == sorted(seconds)
-    assert len(window(book.clock.now)["series"]) == 40
+    # A part that tells of the samples of the one before it as well adds only its own.
+    facts = window(book.clock.now)
+    facts["series"] = [*_series_of(book), *facts["series"]]
+    book.begin("watch")
+    book.phase("window", facts=facts, checks=[])
+    book.end("completed")
+    assert len(told(book)["charts"][0]["points"]) == 120
+
+
+def _series_of(book: Book) -> list[dict[str, t.Any]]:
+    windows = [
+        entry["facts"]["series"] for entry in entries(book) if entry.get("phase") == "window" and "facts" in entry
+    ]
+    return [sample for series in windows for sample in series]
+
+
+def test_the_window_stands_where_it_was_watched_not_where_it_was_written_down(book: Book) -> None:
+    book.cutover()
+    book.watch()
+    lane = told(book)["timeline"]["runs"][1]
+    (bar,) = lane["phases"]
+    assert bar["duration_ms"] == 195_000 and lane["started"] == bar["started"] < told(book)["runs"][1]["started"]
+    assert bar["left_percent"] == 0 and 90 < bar["width_percent"] <= 100
+
+
+def test_a_trigger_that_fired_without_a_way_back_asks_for_a_decision(book: Book) -> None:
+    book.cutover()
+    book.watch("error_percent")
+    report = told(book)
+    assert (report["verdict"], report["live"]["store"], report["live"]["proven"]) == ("fired", "postgres", True)
+    assert "error percent fired" in report["sentence"]
+    assert report["next"]["command"] == "ansible-playbook rollback.yml -e source_id=assets_1 -e advise=true"
+    assert report["stopped"]["phase"] == "window"
 
 
 def test_files_are_written_only_when_they_change_and_are_private(tmp_path: pathlib.Path) -> None:
