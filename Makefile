@@ -15,7 +15,7 @@ export ANSIBLE_HOME := $(CURDIR)/build/ansible
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/build/molecule
 export MOLECULE_COMMAND_BORDERS := false
 
-.PHONY: help venv demo demo-rollback demo-stop test lint bench bench-capture bench-lock bench-log soak
+.PHONY: help venv demo demo-rollback demo-stop screenshot test lint bench bench-capture bench-lock bench-log soak
 
 help: ## what can be typed here
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -30,6 +30,9 @@ demo-rollback: venv ## bring assets_1 back to SQLite
 
 demo-stop: venv ## stop the local stack and remove what it made
 	demo/run stop
+
+screenshot: venv ## docs/images/report.png: the report of a demo of its own, in Chromium
+	demo/screenshot
 
 test: venv ## unit and integration tests, then the molecule scenarios (JOBS=2)
 	pytest --numprocesses $(JOBS) --dist loadfile

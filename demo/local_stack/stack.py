@@ -260,8 +260,8 @@ class Stack:
 
     def _is_ours(self) -> bool:
         files = {"lock", "stack.json", "secrets.json", "stack.json.new", "secrets.json.new"}
-        # "cutover" is where the demo inventory lets the collection keep its ledgers and backups.
-        folders = {"data", "postgres", "supervisor", "logs", "services", "router", "cutover"}
+        # "cutover" and "reports" are where the demo inventory lets the collection keep what it writes.
+        folders = {"data", "postgres", "supervisor", "logs", "services", "router", "cutover", "reports"}
         return {entry.name for entry in self.layout.state_dir.iterdir()} <= files | folders
 
     @contextlib.contextmanager

@@ -30,6 +30,10 @@ Entry = t.Dict[str, t.Any]  # noqa: UP006 - evaluated at run time
 
 FILE_NAME = "ledger.jsonl"
 FIRST_PREVIOUS = "0" * 64
+REMEDY = (
+    "The lines before it still hold. Find out who wrote to it; to go on without it, move the file aside and keep it as "
+    "evidence."
+)
 _SECRET_NAMES = ("password", "passwd", "secret", "token", "api_key", "apikey")
 
 
@@ -39,6 +43,16 @@ class Reading:
 
     entries: tuple[Entry, ...]
     torn_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Examination:
+    """The same, of a ledger that may be broken: then the entries before C(line), and what is wrong there."""
+
+    entries: tuple[Entry, ...]
+    torn_bytes: int
+    line: int | None = None
+    fault: str = ""
 
 
 def ledger_folder(state_dir: str, source_id: str) -> pathlib.Path:
@@ -179,6 +193,20 @@ def digest_of(entry: t.Mapping[str, t.Any]) -> str:
 
 
 def _parse(path: pathlib.Path, content: bytes) -> Reading:
+    found = examine(content)
+    if found.fault:
+        raise LedgerError(
+            f"Ledger {path} is broken at line {found.line}",
+            found.fault,
+            REMEDY,
+            ledger_file=str(path),
+            line=found.line,
+        )
+    return Reading(found.entries, found.torn_bytes)
+
+
+def examine(content: bytes) -> Examination:
+    """Return the entries of a ledger's bytes up to the first line that does not hold, and what is wrong there."""
     size = content.rfind(b"\n") + 1
     entries: list[Entry] = []
     previous = FIRST_PREVIOUS
@@ -189,17 +217,10 @@ def _parse(path: pathlib.Path, content: bytes) -> Reading:
         except ValueError:
             fault = "it is not JSON"
         if fault:
-            raise LedgerError(
-                f"Ledger {path} is broken at line {number}",
-                fault,
-                "The lines before it still hold. Find out who wrote to it; to go on without it, move the file aside "
-                "and keep it as evidence.",
-                ledger_file=str(path),
-                line=number,
-            )
+            return Examination(tuple(entries), 0, number, fault)
         entries.append(entry)
         previous = hashlib.sha256(line).hexdigest()
-    return Reading(tuple(entries), len(content) - size)
+    return Examination(tuple(entries), len(content) - size)
 
 
 def _fault(entry: t.Any, number: int, previous: str) -> str:

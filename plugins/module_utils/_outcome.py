@@ -33,6 +33,7 @@ class Outcome:
         attempts: How often the lock was asked for.
         fence_wait_ms: How long the last of them waited for it.
         lock_hold_ms: How long SQLite's write lock was held.
+        locked_at: When the lock was taken that kept every writer out (UTC, by this host's clock); empty before.
         pending_before: How many changed keys waited when it was taken.
         replayed: How many rows were brought over, the deleted ones among them.
         checks: What was looked at.
@@ -45,6 +46,7 @@ class Outcome:
     attempts: int = 0
     fence_wait_ms: int = 0
     lock_hold_ms: float = 0.0
+    locked_at: str = ""
     pending_before: int = 0
     replayed: int = 0
     checks: list[Check] = dataclasses.field(default_factory=list)
@@ -70,6 +72,7 @@ class Outcome:
             "attempts": self.attempts,
             "fence_wait_ms": self.fence_wait_ms,
             "lock_hold_ms": self.lock_hold_ms,
+            "locked_at": self.locked_at,
             "pending_before": self.pending_before,
             "replayed": self.replayed,
             "not_replayed": self.not_replayed,

@@ -13,6 +13,7 @@ import typing as t
 
 from ._errors import BadInput, CutoverError, ProbeError
 from ._http_probe import Probe, merge_headers
+from ._ledger import now_text
 from ._profile import check_source_id
 from ._redact import redact, secrets_of_headers
 from ._smoke_expectation import judge, judge_row, shown
@@ -252,6 +253,7 @@ class SmokeRun:
             "base_url": self._probe.base_url,
             "duration_ms": round((time.monotonic() - self._started) * 1000),
             "ready_after_ms": self._ready_after_ms,
+            "answered_at": now_text(),
         }
 
 

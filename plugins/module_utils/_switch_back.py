@@ -27,6 +27,7 @@ from . import (
 )
 from ._attempts import persist
 from ._errors import SwitchRefused
+from ._ledger import now_text
 from ._online_journal import RETURNED
 from ._outcome import Outcome
 from ._postgres_store import postgres_errors
@@ -91,6 +92,7 @@ def _attempt(
         with stores.postgres_transaction("Going back to SQLite"):
             _lock_tables(stores)
             locked = time.monotonic()
+            outcome.locked_at = now_text()
             outcome.fence_wait_ms = round((locked - waited_from) * 1000)
             outcome.step(stores, "locked")
             pending = _change_log.postgres_pending(stores.postgres, stores.paired, stores.names)
@@ -155,6 +157,7 @@ def open_sqlite_alone(
     outcome = Outcome(attempts=1, not_replayed=None)
     names = (stores.names, stores.source_id, stores.tenant_column)
     with stores.sqlite_transaction("opening SQLite without PostgreSQL") as taken:
+        outcome.locked_at = now_text()
         outcome.step(stores, "locked")
         if return_data == BACKUP and restore is not None:
             outcome.replayed += restore(stores)

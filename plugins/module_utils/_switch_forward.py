@@ -29,6 +29,7 @@ from . import (
 )
 from ._attempts import persist
 from ._errors import CutoverError, SwitchRefused
+from ._ledger import now_text
 from ._online_journal import PROVEN, SWITCHED, SWITCHING
 from ._outcome import Outcome
 from ._replayed import Replayed
@@ -96,6 +97,7 @@ def _attempt(stores: SwitchStores, outcome: Outcome) -> bool:
     outcome.step(stores, "caught up")
     waited_from = time.monotonic()
     taken = stores.begin_sqlite()
+    outcome.locked_at = now_text()
     outcome.fence_wait_ms = round((taken - waited_from) * 1000)
     try:
         outcome.step(stores, "locked")

@@ -402,6 +402,11 @@ ready_after_ms:
   returned: always
   type: int
   sample: 1312
+answered_at:
+  description: When the last check was made, by the clock of this host (UTC).
+  returned: always
+  type: str
+  sample: "2026-11-21T09:31:05.118Z"
 error:
   description: Kind of the failure, V(smoke_failed) when a check is open.
   returned: failure

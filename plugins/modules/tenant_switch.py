@@ -187,6 +187,13 @@ lock_hold_ms:
   returned: success
   type: float
   sample: 7.2
+locked_at:
+  description:
+    - When the lock was taken that kept every writer out, by the clock of this host (UTC). Empty when this call took
+      none, because an earlier one had switched already.
+  returned: success
+  type: str
+  sample: "2026-11-21T09:31:02.402Z"
 pending_before:
   description: How many changed rows waited when the lock was taken; in check mode, how many wait now.
   returned: success

@@ -317,6 +317,16 @@ class World:
         since = entries[places[-1] :] if places else []
         return [entry["phase"] for entry in since if entry["kind"] == "phase" and entry["status"] == status]
 
+    def report(self, source_id: str = "assets_1") -> dict[str, Any]:
+        """Return the last report of a profile; its page and its Markdown are there as well, and say the same."""
+        folder = Path(self.description["state_dir"]) / "reports"
+        found = max(folder.glob(f"{source_id}-*.json"), key=lambda path: path.stat().st_mtime_ns)
+        told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+        page = found.with_suffix(".html").read_text(encoding="utf-8")
+        assert f'data-verdict="{told["verdict"]}"' in page and told["next"]["command"] in page
+        assert told["next"]["command"] in found.with_suffix(".md").read_text(encoding="utf-8")
+        return told
+
     def log(self) -> str:
         """Return what the last playbook printed that L(running) started."""
         return (self.folder().parents[1] / "killed.log").read_text(encoding="utf-8", errors="replace")

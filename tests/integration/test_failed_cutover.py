@@ -124,6 +124,24 @@ def test_the_message_names_phase_reason_live_store_and_next_command(
         assert name == "supervisor_user" or secret not in output, name
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_report_names_phase_reason_live_store_and_next_command(
+    profile: str, world: World, runs: dict[str, Any]
+) -> None:
+    report = world.report(profile)
+    phase, task = WHY[profile][:2]
+    assert report["verdict"] == "rolled_back" and report["chain"]["verified"]
+    assert (f"phase {report['stopped']['phase']}", report["stopped"]["message"]) == (
+        phase,
+        world.last_end(profile)["message"],
+    )
+    assert report["stopped"]["task"].endswith(task) or profile == "assets_1"
+    assert report["live"]["store"] == "sqlite" and report["live"]["proven"]
+    assert report["next"]["command"] == f"ansible-playbook cutover.yml -e source_id={profile}"
+    assert report["objectives"]["applies"] == "automated" and report["objectives"]["rto_s"] > 0
+    assert f"reports/{profile}-{report['run_id']}.html" in message(runs[profile])
+
+
 def test_a_second_run_is_told_who_holds_the_profile_and_changes_nothing(world: World, runs: dict[str, Any]) -> None:
     held, second = runs["lock"], runs["second"]
     refused(
@@ -164,6 +182,8 @@ def test_a_writer_that_holds_the_file_stops_the_run_before_anything_is_touched(
     )
     assert world.pid("api-assets_1") == pid
     assert world.backend() == "sqlite"
+    report = world.report()
+    assert (report["verdict"], report["stopped"]["phase"]) == ("failed", "baseline")
     assert (world.sqlite_rows(), world.settings().read_bytes()) == fresh["assets_1"]
     assert world.postgres_rows() == fresh["assets_1"][0]
 
@@ -192,6 +212,9 @@ def test_a_ledger_that_cannot_be_written_does_not_keep_the_application_down(
         run, "The cutover of assets_2 stopped in phase freeze", f"Ledger {ledger}", "SQLite is live", "To try again"
     )
     assert "ATTENTION" not in text
+    # The ledger does not know how it ended; the report says what it knows.
+    report = world.report("assets_2")
+    assert (report["verdict"], report["stopped"]["phase"]) == ("open", "freeze")
     assert world.backend("assets_2") == "sqlite"
     assert world.sqlite_rows("assets_2") == fresh["assets_2"][0]
     # The lock that could not be released is that of a dead run.

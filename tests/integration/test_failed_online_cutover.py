@@ -63,6 +63,10 @@ def test_a_failure_before_the_switch_leaves_the_application_alone(
     )
     assert world.pid("api-assets_1") == pid and world.backend() == "sqlite"
     assert not (world.folder() / "lock.json").exists()
+    report = world.report()
+    assert (report["verdict"], report["stopped"]["phase"], report["live"]["store"]) == ("failed", "smoke", "sqlite")
+    assert any(check["name"] == "never right" for check in report["stopped"]["open_checks"])
+    assert report["parity"]["verdict"] == "passed" and len(report["parity"]["tables"]) > 5
 
 
 def test_giving_up_takes_everything_away(world: World, before_switch: tuple[Playbook, int | None]) -> None:
@@ -103,6 +107,15 @@ def test_after_a_failure_behind_the_switch_sqlite_has_every_write(
     assert len(writer.acknowledged) == 10 and writer.lost(world.notes("sqlite", "assets_2")) == {}
     assert (world.last_end("assets_2")["outcome"], world.last_end("assets_2")["store"]) == ("rolled_back", "sqlite")
     write(world, "assets_2", items_of(world, "assets_2")[0], "and it can be written")
+    report = world.report("assets_2")
+    assert (report["verdict"], report["stopped"]["phase"], report["live"]["store"]) == (
+        "rolled_back",
+        "verify",
+        "sqlite",
+    )
+    (outage,) = report["outages"]
+    assert outage["write_outage_ms"] > outage["lock_hold_ms"] > 0
+    assert report["objectives"]["rto_s"] > 0 and report["objectives"]["rpo_rows"] == 0
 
 
 # A table without a key
