@@ -569,6 +569,36 @@ def test_a_trigger_that_fired_without_a_way_back_asks_for_a_decision(book: Book)
     assert report["stopped"]["phase"] == "window"
 
 
+@pytest.mark.parametrize("fired", ["", "latency_scheduled"])
+def test_a_watch_that_ends_because_somebody_went_back_does_not_say_that_the_profile_stays(
+    book: Book, fired: str
+) -> None:
+    book.cutover()
+    book.rollback(reason="customers complain")
+    book.watch(fired, "fence_down")
+    report = told(book)
+    assert (report["verdict"], report["live"]["store"], report["stopped"]) == ("rolled_back", "sqlite", None)
+    assert report["sentence"] == "The profile is back on SQLite."
+    assert report["next"]["command"].startswith("ansible-playbook cutover.yml")
+
+
+def test_a_watch_that_ends_does_not_hide_a_rollback_that_stopped(book: Book) -> None:
+    book.cutover()
+    book.begin("rollback", return_data="replay")
+    book.phase("switch")
+    book.record(store="sqlite")
+    book.phase("verify", "failed", message="api-1 does not answer")
+    book.end("failed", message="api-1 does not answer")
+    book.watch(stopped_by="fence_down")
+    report = told(book)
+    assert (report["verdict"], report["stopped"]["verb"], report["stopped"]["phase"]) == (
+        "failed",
+        "rollback",
+        "verify",
+    )
+    assert report["next"]["command"].startswith("ansible-playbook rollback.yml")
+
+
 def test_files_are_written_only_when_they_change_and_are_private(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "a" / "reports"
     assert _report_pages.write(folder, {"x.md": "1"}, dry_run=True) == ["x.md"] and not folder.exists()
