@@ -11,7 +11,7 @@ import pathlib
 import typing as t
 
 import pytest
-from _report_ledgers import PHASES, Book, window
+from _report_ledgers import CHECKS, PHASES, Book, window
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _ledger
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import BadInput
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._ledger_summary import milliseconds
@@ -299,13 +299,24 @@ def test_nothing_is_ticked_off_that_the_ledger_does_not_tell(book: Book) -> None
         assert validation[name] == "not_verified", name
 
 
+def test_what_role_verify_asks_of_sqlite_is_found_again(book: Book) -> None:
+    book.cutover()
+    book.begin("rollback", return_data="replay", reason="customers complain")
+    names = ("rows of the profile", "foreign keys of videos", "answers as fast as before the cutover")
+    book.phase("verify", checks=[{**CHECKS["verify"][0], "name": name} for name in names])
+    book.end("completed", store="sqlite")
+    validation = verdicts(told(book)["rollback"]["validation"])
+    assert {validation[name] for name in ("Row counts", "Data integrity", "Performance")} == {"passed"}
+
+
 def test_the_checklist_is_that_of_the_close_where_there_is_one(book: Book) -> None:
     book.cutover()
     report = told(book)
     lines = verdicts(report["checklist"])
     assert lines["the write path is validated"] == "passed"
     assert lines["logs are reviewed for 400/500 anomalies"] == "not_verified"
-    assert lines["rollback instructions shared"] == "passed"
+    # What was attested before the cutover is asked at its close, and told then.
+    assert lines["rollback instructions are shared with operators"] == "not_verified"
     book.begin("close")
     asked = [
         {"name": "backend_observed", "verdict": "failed", "expected": 1, "observed": 0, "message": "it says sqlite"}
