@@ -245,7 +245,7 @@ baseline:
       description: What the application counts, which role C(baseline) adds. Empty here.
       type: dict
   sample:
-    taken: "2026-03-01T12:00:00.000000Z"
+    taken: "2026-03-01T12:00:00.000Z"
     store: sqlite
     health:
       - {instance: sx-api-1, ready: true, latency_ms: 8.1}
