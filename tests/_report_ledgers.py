@@ -172,9 +172,10 @@ class Book:
         }
         self.end("rolled_back" if behind else "failed", store="sqlite", message=text, facts=facts if behind else {})
 
-    def watch(self, fired: str = "") -> None:
+    def watch(self, fired: str = "", stopped_by: str = "") -> None:
         """Write a window of 40 samples; with a trigger the last of them are bad."""
         facts = window(self.clock.now, fired)
+        facts["stopped_by"] = stopped_by or facts["stopped_by"]
         self.clock.wait(200)
         # It holds no lock, and is written down once it is over.
         self.begin("watch", started=facts["started"], ended=facts["ended"])
@@ -194,7 +195,8 @@ class Book:
                 for one in triggers
             ],
         )
-        self.end("failed" if fired else "completed", store="postgres", message=f"{fired} fired" if fired else "")
+        # As role window ends it: who is live is for others to say.
+        self.end("failed" if fired else "completed", message=f"{fired} fired" if fired else "")
 
     def rollback(self, reachable: bool = True, **parameters: t.Any) -> None:
         self.begin("rollback", return_data="replay", **parameters)

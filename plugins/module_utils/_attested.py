@@ -12,6 +12,8 @@ import dataclasses
 import datetime
 import typing as t
 
+from ._instant import instant_of
+
 # Control node and managed host need not agree about the second.
 _CLOCK_SKEW = datetime.timedelta(minutes=5)
 _EXAMPLE = "2026-11-27T09:30:00Z"
@@ -69,7 +71,7 @@ def read_statements(
 def _read(entry: t.Mapping[str, t.Any], waives: bool, now: datetime.datetime, max_age: datetime.timedelta) -> Statement:
     words = str(entry.get("reason" if waives else "note") or "").strip()
     by, at = str(entry.get("by") or "").strip(), str(entry.get("at") or "").strip()
-    instant = parse_time(at)
+    instant = instant_of(at)
     return Statement(
         gate=str(entry.get("gate") or "").strip(),
         by=by,
@@ -99,16 +101,6 @@ def _fault_of_time(
     if now - instant > max_age:
         return f"it was said {age_text(now - instant)} ago, and counts for {age_text(max_age)}"
     return ""
-
-
-def parse_time(text: str) -> datetime.datetime | None:
-    """Return an ISO 8601 time with its zone; None when it is none, or has no zone."""
-    try:
-        # The Z is read by Python 3.11 only.
-        found = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
-    except ValueError:
-        return None
-    return None if found.tzinfo is None else found
 
 
 def age_text(age: datetime.timedelta) -> str:

@@ -85,14 +85,15 @@ def free_bytes(dest: pathlib.Path, disk_usage: DiskUsage = shutil.disk_usage) ->
 def _no_space(dest: pathlib.Path, needed: int, free: int | None) -> BackupError:
     return BackupError(
         f"No space for the backup in {dest}",
-        f"it needs {needed} bytes ({_mib(needed)}), free are {free} bytes ({_mib(free or 0)})",
+        f"it needs {needed} bytes ({mib(needed)}), free are {free} bytes ({mib(free or 0)})",
         "Make room there, or give dest a folder on a larger file system. Nothing half-written was kept.",
         needed_bytes=needed,
         free_bytes=free,
     )
 
 
-def _mib(count: int) -> str:
+def mib(count: int) -> str:
+    """Return a number of bytes as people read it."""
     return f"{count / 1024 / 1024:.1f} MiB"
 
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import time
 import typing as t
 
@@ -21,6 +20,7 @@ from ._open_log import RequestLogError
 from ._postgres_store import connect
 from ._profile import check_source_id, profile_of
 from ._request_line import parser_for
+from ._request_time import shown
 from ._service_level import Served, ServiceLevel, percentiles
 from ._tenant_rows import rows_in_postgres, rows_in_sqlite
 from ._verdict import FAILED, NOT_VERIFIED, PASSED, Check, describe, not_verified, open_checks, overall
@@ -88,7 +88,7 @@ def measure(
         notes.append("the lines of the request log have no time, so all of them count")
     return (
         {
-            "taken": _shown(taken),
+            "taken": shown(taken),
             "store": params["store"],
             "health": [
                 {"instance": instance.instance, "ready": instance.ready, "latency_ms": instance.latency_ms}
@@ -184,8 +184,3 @@ def _result(
         "notes": list(notes),
         "duration_ms": round((time.monotonic() - started) * 1000),
     }
-
-
-def _shown(seconds: float) -> str:
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -13,10 +13,11 @@ import os
 import pathlib
 import typing as t
 
-from ._attested import age_text, parse_time
+from ._attested import age_text
 from ._gate_decision import Measured
 from ._gate_ledger import last_phase
 from ._gate_look import Entry, GateLook
+from ._instant import instant_of
 from ._manifest import Snapshot, list_snapshots, load_manifest, sha256_of, verify_files
 from ._verdict import FAILED, PASSED, Check, not_verified, open_checks
 
@@ -38,7 +39,7 @@ def sqlite_backup(look: GateLook) -> Measured:
             return Check(name, PASSED, expected, None, words + will)
         return Check(name, FAILED, expected, None, words + ", and this run takes none: it goes on with what was loaded")
     wrong = open_checks(verify_files(found))
-    taken = parse_time(found.created_at)
+    taken = instant_of(found.created_at)
     age = look.now - taken if taken else None
     observed = {"snapshot": str(found.path), "at": found.created_at, "sha256": found.files[0].sha256}
     words = f"snapshot {found.id}, {age_text(age) if age is not None else 'of unknown age'} old"

@@ -11,10 +11,11 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ._attested import age_text, parse_time
+from ._attested import age_text
 from ._gate_decision import Measured
 from ._gate_ledger import last_phase, last_switch, runs_since
 from ._gate_look import Entry, GateLook
+from ._instant import instant_of
 from ._verdict import FAILED, NOT_VERIFIED, PASSED, Check, not_verified
 
 # Seed 002 §5
@@ -79,7 +80,7 @@ def _verify(look: GateLook) -> Entry | None:
 
 
 def _between(earlier: Entry, later: Entry) -> datetime.timedelta | None:
-    start, end = parse_time(str(earlier["time"])), parse_time(str(later["time"]))
+    start, end = instant_of(str(earlier["time"])), instant_of(str(later["time"]))
     return max(end - start, datetime.timedelta()) if start and end else None
 
 

@@ -13,9 +13,10 @@ import datetime
 import typing as t
 
 from . import _gates
-from ._attested import Statement, parse_time
+from ._attested import Statement
 from ._errors import NoGo
 from ._gates import EVIDENCE, MEASURED, PEOPLE, STATEMENTS, Gate
+from ._instant import instant_of
 from ._verdict import FAILED, NOT_VERIFIED, PASSED, Check, not_verified, open_checks, overall
 
 
@@ -166,7 +167,7 @@ def _standing_in(gate: Gate, check: Check, about: t.Sequence[Statement]) -> Stat
     newest = max(valid, key=lambda said: said.instant or datetime.datetime.min)
     if gate.kind == PEOPLE or check.verdict == NOT_VERIFIED:
         return newest
-    measured_at = parse_time(str((check.observed or {}).get("at", ""))) if gate.kind == EVIDENCE else None
+    measured_at = instant_of(str((check.observed or {}).get("at", ""))) if gate.kind == EVIDENCE else None
     return newest if measured_at and newest.instant and newest.instant > measured_at else None
 
 

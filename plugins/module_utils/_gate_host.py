@@ -12,6 +12,7 @@ import os
 import pathlib
 
 from . import _backup_folder, _settings_file
+from ._backup_folder import mib
 from ._errors import BackupError, CutoverError, MissingDependency
 from ._gate_decision import LeftOut, Measured
 from ._gate_look import GateLook
@@ -69,14 +70,10 @@ def disk(look: GateLook) -> Measured:
         raise CutoverError("The room for backups cannot be told", f"no folder above {dest} exists")
     needed = size * _COPIES
     message = (
-        f"{dest} has {_mib(free)} free, a backup of {path} needs up to {_mib(needed)}; the disk of PostgreSQL "
+        f"{dest} has {mib(free)} free, a backup of {path} needs up to {mib(needed)}; the disk of PostgreSQL "
         "cannot be seen from here, and needs about the same"
     )
     if free < needed:
         message += ". Make room, or name another folder in cutover_backup_dir"
     expected = {"free_bytes": needed}
     return Check("disk", PASSED if free >= needed else FAILED, expected, {"free_bytes": free}, message)
-
-
-def _mib(count: int) -> str:
-    return f"{count / 1024 / 1024:.1f} MiB"

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ._attested import parse_time
 from ._errors import CutoverError
 from ._gate_decision import Measured
 from ._gate_ledger import last_phase, last_switch
 from ._gate_look import GateLook
+from ._instant import instant_of
 from ._log_lines import Window
 from ._log_spans import read_logs
 from ._request_figures import doubts
@@ -36,7 +36,7 @@ def logs_reviewed(look: GateLook) -> Measured:
     paths = look.params["request_logs"]
     if not paths:
         return not_verified(NAME, "the profile names no request_log; read the application's log, and say so")
-    since = parse_time(str(switch["time"]))
+    since = instant_of(str(switch["time"]))
     if since is None:
         raise CutoverError("The time of the switch cannot be read", str(switch["time"]))
     form = look.params["request_log"] or {}

@@ -11,10 +11,11 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ._attested import age_text, parse_time
+from ._attested import age_text
 from ._gate_decision import Measured
 from ._gate_ledger import last_run
 from ._gate_look import GateLook
+from ._instant import instant_of
 from ._verdict import FAILED, PASSED, Check, not_verified
 
 _COMPLETED = "completed"
@@ -90,7 +91,7 @@ def _recent(
         why = f": {run['message'].rstrip('.')}" if run.get("message") else ""
         words = f"the last {what}, {run['run_id']}, {_ago(run, look)}, ended as {run['outcome']}{why}"
         return Check(name, FAILED, _expected(limit), _observed(run), words)
-    ended = parse_time(str(run["ended"]))
+    ended = instant_of(str(run["ended"]))
     if ended is None or look.now - ended > limit:
         words = f"the last {what}, {run['run_id']}, was {_ago(run, look)}; it may be {age_text(limit)} old. Do it again"
         return Check(name, FAILED, _expected(limit), _observed(run), words)
@@ -114,5 +115,5 @@ def _observed(run: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _ago(run: t.Mapping[str, t.Any], look: GateLook) -> str:
-    ended = parse_time(str(run["ended"]))
+    ended = instant_of(str(run["ended"]))
     return f"{age_text(look.now - ended)} ago" if ended else "at an unknown time"

@@ -23,6 +23,7 @@ import pathlib
 import typing as t
 
 from ._errors import BadInput, LedgerError
+from ._instant import instant_text
 from ._profile import check_source_id
 from ._redact import MASK, redact
 
@@ -79,8 +80,7 @@ def make_folder(folder: pathlib.Path) -> None:
 
 def now_text() -> str:
     """Return the time as every entry carries it: UTC, ISO 8601, milliseconds."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+    return instant_text(datetime.datetime.now(datetime.timezone.utc))
 
 
 def without_secrets(value: t.Any) -> t.Any:

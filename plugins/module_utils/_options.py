@@ -95,3 +95,19 @@ def csv_files_options() -> Spec:
 def data_policies_options() -> Spec:
     """Return what happens to values that cannot travel as they are (doc fragment C(data_policies))."""
     return {"policies": {"type": "dict", "default": {}}}
+
+
+def instances_options() -> Spec:
+    """Return who serves the profile (doc fragment C(instances))."""
+    instance = {"name": {"type": "str", "required": True}, "base_url": {"type": "str", "required": True}}
+    return {"instances": {"type": "list", "elements": "dict", "required": True, "options": instance}}
+
+
+def requests_options() -> Spec:
+    """Return what is sent with every question to the application, and how its server is known (C(requests))."""
+    return {
+        "headers": {"type": "dict", "default": {}},
+        "secret_headers": {"type": "dict", "default": {}, "no_log": True},
+        "validate_certs": {"type": "bool", "default": True},
+        "ca_path": {"type": "path"},
+    }

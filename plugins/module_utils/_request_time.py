@@ -17,6 +17,8 @@ import re
 import typing as t
 from datetime import datetime, timedelta, timezone
 
+from ._instant import instant_text
+
 _ISO = re.compile(
     r"\s*(?P<minute>\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(?::(?P<second>\d\d(?:[.,]\d{1,9})?))?"
     r"\s*(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?\s*",
@@ -58,8 +60,7 @@ def shown(seconds: float | None) -> str | None:
     """Return a time as results show it, in UTC, to the millisecond."""
     if seconds is None:
         return None
-    moment = datetime.fromtimestamp(math.floor(seconds * 1000 + 0.5) / 1000, timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return instant_text(datetime.fromtimestamp(math.floor(seconds * 1000 + 0.5) / 1000, timezone.utc))
 
 
 def _iso(found: re.Match[str]) -> float | None:

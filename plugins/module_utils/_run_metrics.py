@@ -9,15 +9,14 @@
 from __future__ import annotations
 
 import collections
-import datetime
 import typing as t
 
+from ._instant import instant_of
 from ._ledger_summary import runs_of, summary
 from ._prometheus_text import COUNTER, GAUGE, Family
 
 STORES = "sqlite", "postgres"
 OUTCOMES = "completed", "failed", "refused", "rolled_back", "abandoned"
-_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 Run = t.Mapping[str, t.Any]
 
@@ -134,6 +133,5 @@ def _part(value: t.Any, unit: int) -> float | None:
 
 def seconds(time: str | None) -> float | None:
     """Return a time of the ledger as seconds since 1970."""
-    if not time:
-        return None
-    return datetime.datetime.strptime(time, _TIME).replace(tzinfo=datetime.timezone.utc).timestamp()
+    found = instant_of(time)
+    return found.timestamp() if found else None

@@ -14,15 +14,14 @@ is a gap too. Within a run a look may take long, since what it asks hangs: that 
 
 from __future__ import annotations
 
-import datetime
 import statistics
 import typing as t
 
+from ._instant import instant_of
 from ._watch_sample import Sample
 
 GAP_LOOKS = 5
 PATIENCE_S = 120.0
-_TIMES = ("%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ")
 
 
 class Look(t.NamedTuple):
@@ -130,16 +129,5 @@ def latest(looks: t.Sequence[Look], seconds: float) -> list[Look]:
 
 
 def _seconds(first: str, last: str) -> float:
-    times = [_time(text) for text in (first, last)]
-    if times[0] is None or times[1] is None:
-        return -1.0
-    return (times[1] - times[0]).total_seconds()
-
-
-def _time(text: str) -> datetime.datetime | None:
-    for form in _TIMES:
-        try:
-            return datetime.datetime.strptime(text, form)
-        except ValueError:
-            continue
-    return None
+    before, after = instant_of(first), instant_of(last)
+    return (after - before).total_seconds() if before and after else -1.0

@@ -19,6 +19,7 @@ import typing as t
 
 from . import _decision_tree, _triggers, _watch_words
 from ._errors import BadInput
+from ._instant import instant_text
 from ._profile import profile_of
 from ._trigger import IMMEDIATE, Trigger
 from ._trigger_limits import limits_of
@@ -31,7 +32,6 @@ if t.TYPE_CHECKING:
     from ._watch_sample import Sample
 
 DURATION, TRIGGER, FENCE_DOWN, LOOKED = "duration", "trigger", "fence_down", "looked"
-_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 _RARELY_S = 60.0  # a person is told of a long watch so often
 _TIMES_TOLD = 20  # and of a short one so many times
 
@@ -64,7 +64,7 @@ class Watch:
         _check(params)
         self._clock = clock or Clock()
         self._began = self._clock.now()
-        self._run = self._began.strftime(_FORM)
+        self._run = self._began.isoformat()
         self._started = self._clock.seconds()
         schema = profile_of(params["source_id"], params["schema_prefix"], params["schema_name"]).schema_name
         self._params = {
@@ -75,7 +75,7 @@ class Watch:
         }
         self._progress = progress
         self._limits = limits_of(params["triggers"])
-        since = params["since"] or time_text(self._began)
+        since = params["since"] or instant_text(self._began)
         self._journal = WatchJournal(params["samples_file"], since, keeps=params["record"] and not check)
         self._journal.begin()
         self._looking = Looking(self._params, self._journal.state, check)
@@ -130,7 +130,7 @@ class Watch:
         """Take a look; return whether there is still something to watch."""
         began = self._spent
         slow = last or self._slow_at is None or began - self._slow_at >= self._params["check_interval"]
-        moment = Moment(time_text(self._clock.now()), began, self._run)
+        moment = Moment(instant_text(self._clock.now()), began, self._run)
         look = self._looking.take(moment, slow, enough=lambda: self._spent - began >= interval)
         self._replayed += look.passed.replayed.upserted
         self._deleted += look.passed.replayed.deleted
@@ -173,8 +173,8 @@ class Watch:
             "series": series(samples),
             "problems": self._problems,
             "stopped_by": stopped_by,
-            "started": time_text(self._began),
-            "ended": time_text(self._clock.now()),
+            "started": instant_text(self._began),
+            "ended": instant_text(self._clock.now()),
             "duration_ms": round(self._spent * 1000),
             "replayed": self._replayed,
             "deleted": self._deleted,
@@ -190,8 +190,3 @@ def _check(params: t.Mapping[str, t.Any]) -> None:
     for name, least in (("interval", 0.01), ("probe_timeout", 0.01), ("duration", 0), ("check_interval", 0)):
         if not params[name] >= least:
             raise BadInput(f"{name} is {params[name]:g}", f"it has to be at least {least:g} seconds")
-
-
-def time_text(moment: datetime.datetime) -> str:
-    """Return a time as the ledger writes it."""
-    return moment.astimezone(datetime.timezone.utc).strftime(_FORM)[:-4] + "Z"

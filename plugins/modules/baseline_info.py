@@ -18,6 +18,8 @@ description:
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
   - sxops.pg_cutover.postgres
+  - sxops.pg_cutover.instances
+  - sxops.pg_cutover.requests
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
 attributes:
@@ -43,43 +45,10 @@ options:
   sqlite_path:
     description: The SQLite file, opened for reading only. Required when O(store=sqlite).
     type: path
-  instances:
-    description: Who serves the profile.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: The name of the instance.
-        type: str
-        required: true
-      base_url:
-        description: Where it listens, such as V(http://127.0.0.1:8123). User and password in it are refused.
-        type: str
-        required: true
-  headers:
-    description:
-      - Sent with every request; C({source_id}) in it is filled. An C(X-Request-ID) lets our own questions be left out
-        of the request log, by O(request_logs.exclude_request_ids).
-      - Values of headers that look like credentials are masked in the result.
-    type: dict
-    default: {}
-  secret_headers:
-    description: Like O(headers), for values that must not be seen, such as an API key.
-    type: dict
-    default: {}
   timeout:
     description: How many seconds one request may take, from connecting to the last byte.
     type: float
     default: 10
-  validate_certs:
-    description: Whether the application's TLS certificate must be valid.
-    type: bool
-    default: true
-  ca_path:
-    description:
-      - Path of the certificate authority that signed the application's certificate. O(ca_cert) is PostgreSQL's.
-    type: path
   ready_checks:
     description:
       - What an instance must answer to be ready, as in M(sxops.pg_cutover.smoke_check), but only questions.
@@ -245,7 +214,7 @@ baseline:
       description: What the application counts, which role C(baseline) adds. Empty here.
       type: dict
   sample:
-    taken: "2026-03-01T12:00:00.000000Z"
+    taken: "2026-03-01T12:00:00.000Z"
     store: sqlite
     health:
       - {instance: sx-api-1, ready: true, latency_ms: 8.1}
@@ -311,8 +280,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._baseline import baseline
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
+    instances_options,
     postgres_options,
     profile_options,
+    requests_options,
     tenant_data_options,
 )
 
@@ -342,17 +313,7 @@ def argument_spec() -> dict:
     }
     return {
         "store": {"type": "str", "choices": ["postgres", "sqlite"], "default": "sqlite"},
-        "instances": {
-            "type": "list",
-            "elements": "dict",
-            "required": True,
-            "options": {"name": {"type": "str", "required": True}, "base_url": {"type": "str", "required": True}},
-        },
-        "headers": {"type": "dict", "default": {}},
-        "secret_headers": {"type": "dict", "default": {}, "no_log": True},
         "timeout": {"type": "float", "default": 10},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_path": {"type": "path"},
         "ready_checks": {
             "type": "list",
             "elements": "dict",
@@ -366,6 +327,8 @@ def argument_spec() -> dict:
         "span": {"type": "float", "default": 900},
         "fail_on_open": {"type": "bool", "default": True},
         **postgres_options(),
+        **instances_options(),
+        **requests_options(),
         **profile_options(),
         **tenant_data_options(),
     }

@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
   - sxops.pg_cutover.postgres
+  - sxops.pg_cutover.requests
 attributes:
   check_mode:
     support: partial
@@ -44,28 +45,10 @@ options:
     description:
       - The profile. Fills C({source_id}) in headers, paths, bodies and expectations, and C(:source_id) in queries.
     type: str
-  headers:
-    description:
-      - Sent with every request. Values of headers that look like credentials are masked in the result.
-    type: dict
-    default: {}
-  secret_headers:
-    description:
-      - Like O(headers), for values that must not be seen, such as an API key.
-    type: dict
-    default: {}
   timeout:
     description: How many seconds one request may take, from connecting to the last byte.
     type: float
     default: 10
-  validate_certs:
-    description: Whether the application's TLS certificate must be valid.
-    type: bool
-    default: true
-  ca_path:
-    description:
-      - Path of the certificate authority that signed the application's certificate. O(ca_cert) is PostgreSQL's.
-    type: path
   wait:
     description:
       - Whether to wait until the application is ready before the first check. Readiness becomes a check named C(ready).
@@ -416,7 +399,7 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import postgres_options
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import postgres_options, requests_options
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._smoke import smoke
 
 
@@ -474,11 +457,7 @@ def argument_spec() -> dict:
     return {
         "base_url": {"type": "str", "required": True},
         "source_id": {"type": "str"},
-        "headers": {"type": "dict", "default": {}},
-        "secret_headers": {"type": "dict", "default": {}, "no_log": True},
         "timeout": {"type": "float", "default": 10},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_path": {"type": "path"},
         "wait": {"type": "bool", "default": False},
         "wait_timeout": {"type": "float", "default": 60},
         "wait_sleep": {"type": "float", "default": 0.5},
@@ -499,6 +478,7 @@ def argument_spec() -> dict:
             "required_one_of": [("path", "subject", "round_trip")],
         },
         **postgres_options(),
+        **requests_options(),
     }
 
 

@@ -67,38 +67,9 @@ options:
       - The application's own connection string. PostgreSQL counts as reachable when this one leads there, and its
         limits of connections count. By default O(dsn).
     type: str
-  instances:
-    description: Who serves the profile.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: Name of the instance, for messages.
-        type: str
-        required: true
-      base_url:
-        description: Where it listens.
-        type: str
-        required: true
   base_url:
     description: Where O(data_checks) and O(leakage_checks) are asked. By default the first one of O(instances).
     type: str
-  headers:
-    description: As O(sxops.pg_cutover.smoke_check#module:headers).
-    type: dict
-    default: {}
-  secret_headers:
-    description: As O(sxops.pg_cutover.smoke_check#module:secret_headers).
-    type: dict
-    default: {}
-  validate_certs:
-    description: As O(sxops.pg_cutover.smoke_check#module:validate_certs).
-    type: bool
-    default: true
-  ca_path:
-    description: As O(sxops.pg_cutover.smoke_check#module:ca_path).
-    type: path
   probe_timeout:
     description: How many seconds one question to the application may take.
     type: float
@@ -280,6 +251,8 @@ options:
 extends_documentation_fragment:
   - sxops.pg_cutover.attributes
   - sxops.pg_cutover.postgres
+  - sxops.pg_cutover.instances
+  - sxops.pg_cutover.requests
   - sxops.pg_cutover.profile
   - sxops.pg_cutover.tenant_data
   - sxops.pg_cutover.data_policies
@@ -531,9 +504,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._entry_point import run
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._options import (
     data_policies_options,
+    instances_options,
     postgres_options,
     profile_options,
     progress_options,
+    requests_options,
     tenant_data_options,
 )
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._progress import open_progress
@@ -547,7 +522,6 @@ def watch(module: AnsibleModule) -> dict[str, t.Any]:
 
 def argument_spec() -> dict[str, t.Any]:
     """Return the options; those of the stores are shared."""
-    instance = {"name": {"type": "str", "required": True}, "base_url": {"type": "str", "required": True}}
     request_log = {
         "format": {"type": "str", "choices": ["combined", "json", "regex", "uvicorn"], "default": "json"},
         "pattern": {"type": "str"},
@@ -591,6 +565,8 @@ def argument_spec() -> dict[str, t.Any]:
     dicts = {"type": "list", "elements": "dict"}
     return {
         **postgres_options(),
+        **instances_options(),
+        **requests_options(),
         **profile_options(),
         **tenant_data_options(),
         **data_policies_options(),
@@ -604,12 +580,7 @@ def argument_spec() -> dict[str, t.Any]:
         "samples_file": {"type": "path", "required": True},
         "record": {"type": "bool", "default": True},
         "app_dsn": {"type": "str", "no_log": True},
-        "instances": {**dicts, "required": True, "options": instance},
         "base_url": {"type": "str"},
-        "headers": {"type": "dict", "default": {}},
-        "secret_headers": {"type": "dict", "default": {}, "no_log": True},
-        "validate_certs": {"type": "bool", "default": True},
-        "ca_path": {"type": "path"},
         "probe_timeout": {"type": "float", "default": 5},
         "ready_checks": {**dicts, "required": True},
         "request_logs": {"type": "list", "elements": "path", "default": []},

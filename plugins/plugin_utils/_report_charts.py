@@ -76,10 +76,8 @@ def _triggers(story: Story) -> list[Sample]:
 
 
 def _share(value: t.Any) -> float | None:
-    if isinstance(value, dict):
-        return 100.0 * sum(bool(one) for one in value.values()) / len(value) if value else None
     share = number(value)
-    return None if share is None else round(share * 100, 1) if share <= 1 else share
+    return None if share is None else round(share * 100, 1)
 
 
 def _line(triggers: t.Mapping[str, Sample], name: str, unit: str) -> list[dict[str, t.Any]]:

@@ -71,7 +71,6 @@ def checklist(story: Story) -> list[Check]:
     checks = list(verify.checks) if verify else []
     window = story.last("window")
     triggers = list(window.checks) if window else []
-    shared = _attested(story, "rollback_instructions_shared")
     return [
         _judged("the backend is observed in responses", checks, r"backend"),
         _judged(
@@ -82,7 +81,7 @@ def checklist(story: Story) -> list[Check]:
         _judged("the write path is validated", checks, r"written|write"),
         _judged("the plugin's operations are validated", checks, _PLUGIN),
         _judged("logs are reviewed for 400/500 anomalies", triggers, r"error"),
-        shared or check("rollback instructions are shared with operators", NOT_VERIFIED, "nobody attested it"),
+        check("rollback instructions are shared with operators", NOT_VERIFIED, "that is asked at the close"),
     ]
 
 
@@ -92,10 +91,10 @@ def rollback(story: Story) -> dict[str, list[Check]] | None:
     if not runs:
         return None
     run = runs[-1]
-    return {"completeness": _completeness(story, run), "validation": _validation(story, run)}
+    return {"completeness": _completeness(run), "validation": _validation(run)}
 
 
-def _completeness(story: Story, run: Run) -> list[Check]:
+def _completeness(run: Run) -> list[Check]:
     checks = _checks_of(run)
     smoke = run.last("verify") if run.verb == "rollback" else run.last(WAY_BACK)
     status = smoke.status if smoke else ""
@@ -113,8 +112,7 @@ def _completeness(story: Story, run: Run) -> list[Check]:
                 "failed": smoke.message if smoke else "",
             }.get(status, _SILENT),
         ),
-        _attested(story, "rollback_communicated")
-        or check(
+        check(
             "the release status is communicated, with this evidence",
             NOT_VERIFIED,
             "this report is the evidence; that it was handed on is for people to say",
@@ -170,21 +168,18 @@ def _data(run: Run) -> Check:
     return check(name, NOT_VERIFIED, run.message or _SILENT)
 
 
-def _validation(story: Story, run: Run) -> list[Check]:
+def _validation(run: Run) -> list[Check]:
     checks = _checks_of(run)
-    people = ("scheduled_jobs", "Scheduled jobs"), ("monitoring", "Monitoring"), ("user_access", "User access")
-    by_people = [
-        _attested(story, gate, title) or check(title, NOT_VERIFIED, "for people to look at") for gate, title in people
-    ]
+    people = ("Scheduled jobs", "Monitoring", "User access")
     return [
         _judged("Health check", checks, _HEALTH),
         _judged("Row counts", checks, r"count|rows|total"),
         _judged("Key queries", checks, r"item|search|stats|routing"),
         _judged("API endpoints", checks, r".*"),
         _judged("Error logs", checks, r"error|5xx"),
-        _judged("Performance", checks, r"latency|performance"),
+        _judged("Performance", checks, r"latency|performance|as fast as"),
         _judged("Data integrity", checks, r"foreign|orphan|integrity|duplicate"),
-        *by_people,
+        *(check(name, NOT_VERIFIED, "for people to look at") for name in people),
     ]
 
 
@@ -211,13 +206,3 @@ def _judged(name: str, checks: t.Iterable[t.Mapping[str, t.Any]], pattern: str) 
     names = list(dict.fromkeys(str(one.get("name")) for one in found))
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return check(name, PASSED, ", ".join(names[:6]) + more)
-
-
-def _attested(story: Story, gate: str, title: str = "") -> Check | None:
-    for run in story.runs:
-        for phase in run.phases:
-            for one in phase.facts.get("attested") or ():
-                if isinstance(one, dict) and one.get("gate") == gate:
-                    name = title or gate.replace("_", " ")
-                    return check(name, PASSED, f"attested by {one.get('by')}, {clock(one.get('at'))}")
-    return None

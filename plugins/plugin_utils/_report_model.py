@@ -259,15 +259,9 @@ def _messages(story: Story) -> list[dict[str, t.Any]]:
 def _environment(story: Story | None, facts: Facts) -> list[dict[str, str]]:
     rows = [("profile", facts.source_id), ("managed host", facts.host), ("schema", facts.schema)]
     people = []
-    versions: dict[str, str] = {}
     for run in story.runs if story else ():
         who = " on ".join(str(part) for part in (run.controller.get("user"), run.controller.get("host")) if part)
         people.append(f"{run.verb} by {who}" if who else "")
-        for source in (run.parameters, *(phase.facts for phase in run.phases)):
-            given = source.get("versions")
-            versions.update(
-                {str(name): str(value) for name, value in (given if isinstance(given, dict) else {}).items()}
-            )
     rows += [("run by", ", ".join(dict.fromkeys(part for part in people if part)))]
     cutover = story.cutover if story else None
     if cutover:
@@ -276,5 +270,4 @@ def _environment(story: Story | None, facts: Facts) -> list[dict[str, str]]:
             ("mode", str(cutover.parameters.get("mode") or "")),
             ("switched by", str((switch.facts if switch else {}).get("method") or "")),
         ]
-    rows += [(f"{name}, version", value) for name, value in sorted(versions.items())]
     return [{"name": name, "value": value} for name, value in rows if value]

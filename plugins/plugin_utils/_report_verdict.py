@@ -45,11 +45,20 @@ def verdict_of(story: Story | None, broken: bool) -> dict[str, t.Any]:
     return {"verdict": verdict, "words": _WORDS[verdict], "sentence": _sentence(story, verdict)}
 
 
+def _telling(story: Story | None) -> list[Run]:
+    """Return the runs that say how the profile stands.
+
+    A watch that found it brought back by somebody is written down behind that rollback, and says nothing of it.
+    """
+    runs = story.runs if story else ()
+    return [run for run in runs if run.outcome is None or _window(run).get("stopped_by") != "fence_down"]
+
+
 def _verdict(story: Story | None) -> str:
     if story is None:
         return OPEN
     verdict = OPEN
-    for run in story.runs:
+    for run in _telling(story):
         if run.outcome is None:
             verdict = OPEN
         elif run.outcome == "abandoned":
@@ -65,9 +74,13 @@ def _verdict(story: Story | None) -> str:
     return verdict if verdict in _WORDS else OPEN
 
 
-def _fired(run: Run) -> list[str]:
+def _window(run: Run) -> t.Mapping[str, t.Any]:
     window = run.last("window")
-    return [str(name) for name in (window.facts if window else {}).get("fired") or ()]
+    return window.facts if window else {}
+
+
+def _fired(run: Run) -> list[str]:
+    return [str(name) for name in _window(run).get("fired") or ()]
 
 
 def _completed(run: Run, before: str) -> str:
@@ -88,7 +101,7 @@ def _sentence(story: Story | None, verdict: str) -> str:
         )
     if story is None:
         return "The ledger tells of no run."
-    last = story.runs[-1]
+    last = (_telling(story) or story.runs)[-1]
     if verdict == COMPLETED:
         return f"The profile works on PostgreSQL since {clock(_switched(story, 'postgres'))}, and can still go back."
     if verdict == CLOSED:
@@ -141,10 +154,11 @@ def live_of(story: Story | None, before: str | None, broken: bool) -> dict[str, 
 
 def stopped_of(story: Story | None) -> dict[str, t.Any] | None:
     """Return where the last run that did not end well stopped; None when everything after it did."""
-    for run in reversed(story.runs if story else ()):
+    runs = _telling(story)
+    for run in reversed(runs):
         if run.outcome == "completed":
             return None
-        if run.outcome == "abandoned" and run is not (story.runs[-1] if story else None):
+        if run.outcome == "abandoned" and run is not runs[-1]:
             continue
         phase = run.open_phase()
         reason = (phase.message if phase else "") or run.message
@@ -165,7 +179,7 @@ def next_of(
     story: Story | None, verdict: str, live: t.Mapping[str, t.Any], commands: t.Mapping[str, str]
 ) -> dict[str, str]:
     """Return the C(command) to type next, and C(why)."""
-    last = story.runs[-1] if story else None
+    last = next(reversed(_telling(story)), None)
     if verdict == BROKEN:
         return {
             "command": commands["status"],

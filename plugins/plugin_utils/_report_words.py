@@ -11,31 +11,17 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import re
 import typing as t
 
-_FORM = "%Y-%m-%dT%H:%M:%S.%f%z"
+from ansible_collections.sxops.pg_cutover.plugins.module_utils._instant import instant_of
+
 _LONG = 400  # characters of a value that is shown
 NOTHING = "\u2013"  # stands where there is no figure
 
 
-def moment(text: t.Any) -> datetime.datetime | None:
-    """Return a time of an entry or of a sample; None when it is none."""
-    if not isinstance(text, str):
-        return None
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)", text)
-    if not found:
-        return None
-    zone = "+0000" if found[3] == "Z" else found[3].replace(":", "")
-    try:
-        return datetime.datetime.strptime(f"{found[1]}{found[2] or '.0'}{zone}", _FORM)
-    except ValueError:  # a 30th of February
-        return None
-
-
 def seconds_between(start: t.Any, end: t.Any) -> float | None:
     """Return the seconds from one time to another; None when one of them is none."""
-    first, last = moment(start), moment(end)
+    first, last = instant_of(start), instant_of(end)
     return (last - first).total_seconds() if first and last else None
 
 
@@ -85,7 +71,7 @@ def offset(seconds: t.Any) -> str:
 
 def clock(text: t.Any) -> str:
     """Return a time as C(2026-11-21 09:31:02 UTC)."""
-    found = moment(text)
+    found = instant_of(text)
     if found is None:
         return str(text) if text else NOTHING
     return found.astimezone(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -93,7 +79,7 @@ def clock(text: t.Any) -> str:
 
 def hour(text: t.Any) -> str:
     """Return the time of the day only."""
-    return clock(text)[11:19] if moment(text) else NOTHING
+    return clock(text)[11:19] if instant_of(text) else NOTHING
 
 
 def shown(value: t.Any) -> str:

@@ -10,7 +10,17 @@ import pytest
 import yaml
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _options
 
-GROUPS = ["postgres", "profile", "registry", "tenant_data", "csv_files", "data_policies", "progress"]
+GROUPS = [
+    "postgres",
+    "profile",
+    "registry",
+    "tenant_data",
+    "csv_files",
+    "data_policies",
+    "progress",
+    "instances",
+    "requests",
+]
 COMPARED = ("type", "default", "required", "choices", "elements")
 
 

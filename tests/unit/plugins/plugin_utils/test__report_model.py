@@ -11,7 +11,7 @@ import pathlib
 import typing as t
 
 import pytest
-from _report_ledgers import PHASES, Book, window
+from _report_ledgers import CHECKS, PHASES, Book, window
 from ansible_collections.sxops.pg_cutover.plugins.module_utils import _ledger
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._errors import BadInput
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._ledger_summary import milliseconds
@@ -299,13 +299,24 @@ def test_nothing_is_ticked_off_that_the_ledger_does_not_tell(book: Book) -> None
         assert validation[name] == "not_verified", name
 
 
+def test_what_role_verify_asks_of_sqlite_is_found_again(book: Book) -> None:
+    book.cutover()
+    book.begin("rollback", return_data="replay", reason="customers complain")
+    names = ("rows of the profile", "foreign keys of videos", "answers as fast as before the cutover")
+    book.phase("verify", checks=[{**CHECKS["verify"][0], "name": name} for name in names])
+    book.end("completed", store="sqlite")
+    validation = verdicts(told(book)["rollback"]["validation"])
+    assert {validation[name] for name in ("Row counts", "Data integrity", "Performance")} == {"passed"}
+
+
 def test_the_checklist_is_that_of_the_close_where_there_is_one(book: Book) -> None:
     book.cutover()
     report = told(book)
     lines = verdicts(report["checklist"])
     assert lines["the write path is validated"] == "passed"
     assert lines["logs are reviewed for 400/500 anomalies"] == "not_verified"
-    assert lines["rollback instructions shared"] == "passed"
+    # What was attested before the cutover is asked at its close, and told then.
+    assert lines["rollback instructions are shared with operators"] == "not_verified"
     book.begin("close")
     asked = [
         {"name": "backend_observed", "verdict": "failed", "expected": 1, "observed": 0, "message": "it says sqlite"}
@@ -567,6 +578,36 @@ def test_a_trigger_that_fired_without_a_way_back_asks_for_a_decision(book: Book)
     assert "error percent fired" in report["sentence"]
     assert report["next"]["command"] == "ansible-playbook rollback.yml -e source_id=assets_1 -e advise=true"
     assert report["stopped"]["phase"] == "window"
+
+
+@pytest.mark.parametrize("fired", ["", "latency_scheduled"])
+def test_a_watch_that_ends_because_somebody_went_back_does_not_say_that_the_profile_stays(
+    book: Book, fired: str
+) -> None:
+    book.cutover()
+    book.rollback(reason="customers complain")
+    book.watch(fired, "fence_down")
+    report = told(book)
+    assert (report["verdict"], report["live"]["store"], report["stopped"]) == ("rolled_back", "sqlite", None)
+    assert report["sentence"] == "The profile is back on SQLite."
+    assert report["next"]["command"].startswith("ansible-playbook cutover.yml")
+
+
+def test_a_watch_that_ends_does_not_hide_a_rollback_that_stopped(book: Book) -> None:
+    book.cutover()
+    book.begin("rollback", return_data="replay")
+    book.phase("switch")
+    book.record(store="sqlite")
+    book.phase("verify", "failed", message="api-1 does not answer")
+    book.end("failed", message="api-1 does not answer")
+    book.watch(stopped_by="fence_down")
+    report = told(book)
+    assert (report["verdict"], report["stopped"]["verb"], report["stopped"]["phase"]) == (
+        "failed",
+        "rollback",
+        "verify",
+    )
+    assert report["next"]["command"].startswith("ansible-playbook rollback.yml")
 
 
 def test_files_are_written_only_when_they_change_and_are_private(tmp_path: pathlib.Path) -> None:
