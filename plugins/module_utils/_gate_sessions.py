@@ -106,7 +106,7 @@ def _mixed(sessions: t.Mapping[str, Connection], paths: t.Mapping[str, str], tab
                 _do(session, made.format(sql.Literal(name)))
         for name in _TURNS:
             session = sessions[name]
-            first = str(_one(session, "SHOW search_path")).split(",")[0].strip().strip('"')
+            first = str(_one(session, "SHOW search_path")).split(",", maxsplit=1)[0].strip().strip('"')
             if first != paths[name]:
                 mixed.add("search path")
             if not tables:

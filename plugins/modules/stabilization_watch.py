@@ -414,7 +414,7 @@ advice:
       elements: str
   sample:
     decision: CONTINUE
-    path: [{question: Is there data loss or corruption?, answer: "no", why: every check passed}]
+    path: [{question: "Is there data loss or corruption?", answer: "no", why: every check passed}]
     reasons: []
 samples:
   description: How many looks there are of this switch.

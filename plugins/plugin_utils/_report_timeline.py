@@ -30,7 +30,7 @@ def timeline(story: Story) -> dict[str, t.Any]:
     """Return C(zero) (when the switch began, or None), C(runs) with their phases as bars, and C(marks)."""
     zero = _zero(story)
     runs = [_lane(run, zero) for run in story.runs if run.phases or run.ended]
-    bars = [bar for lane in runs for bar in lane["phases"]]
+    bars = [phase for lane in runs for phase in lane["phases"]]
     return {"zero": zero, "runs": runs, "marks": [_mark(bars, *mark) for mark in MARKS]}
 
 
@@ -73,16 +73,16 @@ def _bar(verb: str, phase: Phase, lane: tuple[str, str], whole: float, zero: str
 def _mark(
     bars: list[dict[str, t.Any]], mark: str, minutes: int, what: str, phases: tuple[str, ...]
 ) -> dict[str, t.Any]:
-    mine = [bar for bar in bars if bar["mark"] == mark]
-    statuses = {bar["status"] for bar in {bar["phase"]: bar for bar in mine}.values()}
+    mine = [phase for phase in bars if phase["mark"] == mark]
+    statuses = {phase["status"] for phase in {phase["phase"]: phase for phase in mine}.values()}
     status = next((found for found in ("failed", "interrupted", "running") if found in statuses), "passed")
     return {
         "mark": mark,
         "planned_s": minutes * 60,
         "what": what,
-        "phases": list(dict.fromkeys(bar["phase"] for bar in mine)),
+        "phases": list(dict.fromkeys(phase["phase"] for phase in mine)),
         "started": mine[0]["started"] if mine else None,
         "offset_s": mine[0]["offset_s"] if mine else None,
-        "duration_ms": sum(bar["duration_ms"] or 0 for bar in mine) if mine else None,
+        "duration_ms": sum(phase["duration_ms"] or 0 for phase in mine) if mine else None,
         "status": status if mine else "not reached",
     }

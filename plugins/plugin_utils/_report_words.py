@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import typing as t
 
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._instant import instant_of
@@ -27,7 +28,7 @@ def seconds_between(start: t.Any, end: t.Any) -> float | None:
 def number(value: t.Any) -> float | None:
     """Return a figure; None for everything that is none."""
     is_figure = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_figure and value == value and abs(value) != float("inf") else None
+    return float(value) if is_figure and math.isfinite(value) else None
 
 
 def short(value: t.Any) -> str:

@@ -142,7 +142,11 @@ def test_the_ledger_is_a_whole_chain_of_every_phase(world: World, cutover: Playb
     ]
     assert (world.last_end()["outcome"], world.last_end()["store"]) == ("completed", "postgres")
     checks = [check for entry in world.ledger() for check in entry.get("checks", [])]
-    assert len(checks) > 30 and {check["verdict"] for check in checks} == {"passed"}
+    # Offline nothing tells what the application has written since the switch, and what is not known is not passed.
+    assert len(checks) > 30
+    assert [(check["name"], check["verdict"]) for check in checks if check["verdict"] != "passed"] == [
+        ("rows compared", "not_verified")
+    ]
     assert not (world.folder() / "lock.json").exists()
 
 

@@ -145,13 +145,13 @@ def test_a_pooler_that_shares_sessions_is_found(
     with pgbouncer(tmp_path, debian_postgres.superuser_dsn, mode, size, turns) as through:
         # As many sessions of the server as it may have, so that there is something to confuse.
         with contextlib.ExitStack() as stack:
-            for _ in range(size):
+            for _number in range(size):
                 connection = stack.enter_context(contextlib.closing(psycopg2.connect(through)))
                 connection.cursor().execute("SELECT 1")
         found = measured("search_path_sessions", debian_postgres.superuser_dsn, through)
         assert found.verdict == FAILED and "pool_mode = session" in found.message, found
         # Whoever of the application comes next finds nothing of ours.
-        for _ in range(2 * size):
+        for _number in range(2 * size):
             with contextlib.closing(psycopg2.connect(through)) as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT current_setting('search_path'), to_regclass('pg_temp.pg_cutover_probe')")
                 assert cursor.fetchone() == ('"$user", public', None)

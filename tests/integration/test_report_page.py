@@ -90,12 +90,12 @@ def test_the_bars_of_the_timeline_stand_where_the_phases_were(browser: Browser, 
         " return [bar.dataset.phase, (inner.left - outer.left) / outer.width * 100, inner.width / outer.width * 100,"
         "         inner.height, getComputedStyle(bar).backgroundColor] })"
     )
-    wanted = [bar for run in report["timeline"]["runs"] for bar in run["phases"]]
-    assert [bar[0] for bar in bars] == [bar["phase"] for bar in wanted]
-    for drawn, bar in zip(bars, wanted, strict=True):
-        assert drawn[1] == pytest.approx(bar["left_percent"], abs=0.5)
-        assert drawn[2] == pytest.approx(max(bar["width_percent"], 0), abs=1.0) and drawn[3] > 5
-    colours = {bar["status"]: drawn[4] for drawn, bar in zip(bars, wanted, strict=True)}
+    wanted = [phase for run in report["timeline"]["runs"] for phase in run["phases"]]
+    assert [drawn[0] for drawn in bars] == [phase["phase"] for phase in wanted]
+    for drawn, phase in zip(bars, wanted, strict=True):
+        assert drawn[1] == pytest.approx(phase["left_percent"], abs=0.5)
+        assert drawn[2] == pytest.approx(max(phase["width_percent"], 0), abs=1.0) and drawn[3] > 5
+    colours = {phase["status"]: drawn[4] for drawn, phase in zip(bars, wanted, strict=True)}
     assert colours["failed"] != colours["passed"]
 
 

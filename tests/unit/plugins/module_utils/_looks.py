@@ -59,7 +59,8 @@ def held(seconds: float, begin: float = 0.0, **changes: t.Any) -> list[Sample]:
     return looks(int(seconds // EVERY_S) + 1, begin, **changes)
 
 
-def verdict(name: str, samples: t.Sequence[Sample], baseline: t.Any = BASELINE, **limits: t.Any) -> Trigger:
-    """The trigger of that name."""
-    (found,) = [trigger for trigger in evaluate(samples, baseline, Limits(**limits)) if trigger.name == name]
+def verdict(name: str, samples: t.Sequence[Sample], baseline: t.Any = "usual", **limits: t.Any) -> Trigger:
+    """The trigger of that name, against the usual baseline where no other is given."""
+    known = BASELINE if baseline == "usual" else baseline
+    (found,) = [trigger for trigger in evaluate(samples, known, Limits(**limits)) if trigger.name == name]
     return found

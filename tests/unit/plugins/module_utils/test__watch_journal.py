@@ -37,7 +37,8 @@ def test_going_on(path: Path) -> None:
     second = begun(path)
     assert second.samples == [SAMPLE]
     assert second.state == first.state
-    assert second.sha256() == first.sha256() is not None
+    assert second.sha256() is not None
+    assert second.sha256() == first.sha256()
 
 
 def test_all_of_it_is_for_its_owner_only(path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_resumed_run_is_one_run_with_two_attempts(book: Book) -> None:
     report = told(book)
     assert len(report["runs"]) == 1 and report["runs"][0]["attempts"] == 2
     bars = report["timeline"]["runs"][0]["phases"]
-    assert [(bar["phase"], bar["status"]) for bar in bars] == [("load", "interrupted"), ("load", "passed")]
+    assert [(drawn["phase"], drawn["status"]) for drawn in bars] == [("load", "interrupted"), ("load", "passed")]
 
 
 def test_a_run_that_the_ledger_does_not_know_is_refused(book: Book) -> None:
@@ -183,8 +183,8 @@ def test_the_timeline_counts_from_the_switch_and_names_the_marks_of_the_runbook(
     assert marks["T-30m"]["phases"] == ["gates", "baseline", "backup"]
     assert marks["T-0"]["offset_s"] == 0 and marks["T-15m"]["offset_s"] < 0 < marks["T+30m"]["offset_s"]
     bars = timeline["runs"][0]["phases"]
-    assert all(0 <= bar["left_percent"] <= 100 and 0 < bar["width_percent"] <= 100 for bar in bars)
-    assert [bar["left_percent"] for bar in bars] == sorted(bar["left_percent"] for bar in bars)
+    assert all(0 <= drawn["left_percent"] <= 100 and 0 < drawn["width_percent"] <= 100 for drawn in bars)
+    assert [drawn["left_percent"] for drawn in bars] == sorted(drawn["left_percent"] for drawn in bars)
     assert {mark["status"] for mark in told_marks(book, "load")} == {"passed", "failed", "not reached"}
 
 
@@ -424,7 +424,7 @@ def test_a_changed_ledger_is_named_by_its_line_in_every_format(book: Book, tampe
     assert (report["chain"]["verified"], report["chain"]["line"]) == (False, line)
     assert report["chain"]["entries"] == line - 1
     assert not report["live"]["proven"]
-    assert [bar["phase"] for bar in report["timeline"]["runs"][0]["phases"]][:2] == [
+    assert [drawn["phase"] for drawn in report["timeline"]["runs"][0]["phases"]][:2] == [
         "gates",
         "baseline",
     ]  # what is before it
@@ -565,9 +565,9 @@ def test_the_window_stands_where_it_was_watched_not_where_it_was_written_down(bo
     book.cutover()
     book.watch()
     lane = told(book)["timeline"]["runs"][1]
-    (bar,) = lane["phases"]
-    assert bar["duration_ms"] == 195_000 and lane["started"] == bar["started"] < told(book)["runs"][1]["started"]
-    assert bar["left_percent"] == 0 and 90 < bar["width_percent"] <= 100
+    (drawn,) = lane["phases"]
+    assert drawn["duration_ms"] == 195_000 and lane["started"] == drawn["started"] < told(book)["runs"][1]["started"]
+    assert drawn["left_percent"] == 0 and 90 < drawn["width_percent"] <= 100
 
 
 def test_a_trigger_that_fired_without_a_way_back_asks_for_a_decision(book: Book) -> None:
