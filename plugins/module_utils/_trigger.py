@@ -87,12 +87,6 @@ class Trigger:
         )
 
 
-def trigger_of(fields: t.Mapping[str, t.Any]) -> Trigger:
-    """Return the trigger of its dict, as a result or the ledger holds it; fields that are not known are passed over."""
-    known = {field.name for field in dataclasses.fields(Trigger)}
-    return Trigger(**{name: value for name, value in fields.items() if name in known})
-
-
 def exact(value: float) -> fractions.Fraction:
     """Return the number as it is written (0.1 is a tenth), so that a value at a threshold does not exceed it."""
     return fractions.Fraction(str(value))

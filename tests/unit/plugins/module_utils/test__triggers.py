@@ -8,7 +8,6 @@ import typing as t
 
 import pytest
 from _looks import BASELINE, EVERY_S, HEALTHY, held, look, looks, verdict
-from ansible_collections.sxops.pg_cutover.plugins.module_utils._trigger import trigger_of
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._trigger_limits import Limits
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._triggers import evaluate, fired
 from ansible_collections.sxops.pg_cutover.plugins.module_utils._verdict import FAILED, NOT_VERIFIED, PASSED
@@ -316,11 +315,6 @@ def test_connections_that_nobody_could_count_leave_the_pool_as_it_was() -> None:
     full: dict[str, t.Any] = {"connections_used": 95}
     samples = [*held(30, **full), *looks(2, begin=35, connections_used=None), *held(30, begin=45, **full)]
     assert verdict("pool", samples).held_s == 75.0
-
-
-def test_a_trigger_survives_being_written_down() -> None:
-    for trigger in evaluate(held(600, requests=1000, errors_5xx=50), BASELINE):
-        assert trigger_of({**trigger.as_dict(), "added_later": 1}) == trigger
 
 
 def test_a_trigger_is_a_check() -> None:
