@@ -241,6 +241,7 @@ def test_a_write_meanwhile_never_looks_like_damage(switched: Online, app: Applic
     assert result["fired"] == [] and result["replayed"] > 0
     assert len([sample for sample in samples(app) if sample["data"]]) >= 3
     assert all(sample["data"]["failed"] == [] for sample in samples(app) if sample["data"])
+    assert trigger(result, "data_mismatch")["verdict"] == "passed"
 
 
 def test_a_row_that_went_behind_the_capture_stops_it_at_once(switched: Online, app: Application) -> None:
@@ -416,6 +417,127 @@ def test_a_file_that_cannot_be_written_leaves_nobody_unwatched(switched: Online,
     result = begun.run()
     assert result["stopped_by"] == "duration" and "watch.jsonl" in result["problems"]["samples"]
     assert switched.rows("sqlite", "items", *TITLE) == [("unkept",)]
+
+
+# Exactly at its threshold nothing fires, and one more does
+
+
+def fires(switched: Online, app: Application, name: str, needs_s: float = 4, **more: Any) -> bool:
+    """Watch for ten seconds of a clock of its own, with a look every two; return whether a trigger fired.
+
+    Nothing else may fire, and what fires does so as soon as it has held for so many seconds.
+    """
+    path = app.log.parent / f"watched_{len(list(app.log.parent.glob('watched_*.jsonl')))}.jsonl"
+    wanted = options(switched, app, duration=10.0, interval=2.0, samples_file=str(path), **more)
+    result = _watch.Watch(wanted, False, SILENT, Clock()).run()
+    found = trigger(result, name)
+    # What is ten times as slow is twice as slow as well.
+    others = {one for one in result["fired"] if (one, name) != ("latency_scheduled", "latency_immediate")} - {name}
+    assert not others, result["triggers"]
+    if name not in result["fired"]:
+        assert (result["stopped_by"], found["verdict"]) == ("duration", "passed"), found
+        return False
+    # What can wait does not end the watch.
+    ended = ("trigger", needs_s) if found["severity"] == "immediate" else ("duration", 10)
+    assert (result["stopped_by"], found["held_s"]) == ended, found
+    return True
+
+
+@contextlib.contextmanager
+def requests_of_users(app: Application, *served: tuple[int, int, float]) -> Iterator[None]:
+    """Write so many requests with a status and a latency into the log at every look."""
+
+    def serve() -> None:
+        for request in served:
+            app.served(*request)
+
+    app.meanwhile = serve
+    yield
+    app.meanwhile = lambda: None
+
+
+def test_an_instance_may_take_exactly_its_time(switched: Online, app: Application) -> None:
+    app.status = 503
+    assert fires(switched, app, "startup", 10, triggers={"startup_timeout": 9, "failed_instances_percent": 100})
+    assert not fires(switched, app, "startup", triggers={"startup_timeout": 10, "failed_instances_percent": 100})
+
+
+def test_exactly_a_fifth_of_the_instances_may_be_down(switched: Online, app: Application, tmp_path: Path) -> None:
+    with application(tmp_path / "other.jsonl") as other:
+        other.status = 503
+
+        def down(number: int) -> list[dict[str, str]]:
+            urls = [other.base_url] * number + [app.base_url] * (5 - number)
+            return [{"name": f"api-{place}", "base_url": url} for place, url in enumerate(urls)]
+
+        assert not fires(switched, app, "instances", instances=down(1))
+        # The third look in a row is after four seconds.
+        assert fires(switched, app, "instances", instances=down(2))
+
+
+@pytest.mark.parametrize("name", ["error_percent", "error_ratio"])
+def test_errors_at_exactly_what_is_allowed(switched: Online, app: Application, name: str) -> None:
+    # Either of them allows 1 %, one of them for longer than we watch.
+    long = {"error_percent_duration": 3600, "error_ratio_duration": 3600}
+    given = {
+        "baseline": {"requests": {"error_percent": 0.5}},
+        "triggers": {"error_percent": 1.0, "error_ratio": 2.0, **long, f"{name}_duration": 4},
+    }
+    with requests_of_users(app, (198, 200, 5.0), (2, 500, 5.0)):
+        assert not fires(switched, app, name, **given)
+    with requests_of_users(app, (197, 200, 5.0), (3, 500, 5.0)):
+        assert fires(switched, app, name, **given)
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("latency_scheduled", 200.0), ("latency_immediate", 1000.0)])
+def test_latencies_at_exactly_what_is_allowed(switched: Online, app: Application, name: str, allowed: float) -> None:
+    given = {"baseline": {"requests": {"latency_ms": {"p95": 100.0}}}, "triggers": {"latency_duration": 4}}
+    with requests_of_users(app, (30, 200, allowed)):
+        assert not fires(switched, app, name, **given)
+    with requests_of_users(app, (30, 200, allowed + 0.1)):
+        assert fires(switched, app, name, **given)
+
+
+def test_postgres_may_be_gone_for_exactly_its_time(switched: Online, app: Application) -> None:
+    with unreachable(switched.tenant.database):
+        assert fires(switched, app, "connection", 10, triggers={"connection_timeout": 9})
+        assert not fires(switched, app, "connection", triggers={"connection_timeout": 10})
+
+
+def test_exactly_so_many_connections_may_be_used(switched: Online, app: Application) -> None:
+    database = switched.tenant.database
+    database.run("DROP ROLE IF EXISTS watched_app; CREATE ROLE watched_app LOGIN PASSWORD 'only' CONNECTION LIMIT 10")
+    address = urllib.parse.urlsplit(database.dsn)
+    dsn = address._replace(netloc=f"watched_app:only@{address.hostname}:{address.port}").geturl()
+    app.delay = 0.2  # until PostgreSQL has seen the last one off
+    given = {"app_dsn": dsn, "triggers": {"pool_percent": 90, "pool_duration": 4}}
+    with contextlib.ExitStack() as held:
+        for _number in range(8):  # the watch's own is the ninth of ten
+            held.enter_context(contextlib.closing(psycopg2.connect(dsn)))
+        assert not fires(switched, app, "pool", **given)
+        held.enter_context(contextlib.closing(psycopg2.connect(dsn)))
+        assert fires(switched, app, "pool", **given)
+
+
+def test_more_than_the_schema_had_is_no_loss(switched: Online, app: Application) -> None:
+    watch(switched, app)
+    switched.tenant.postgres("CREATE INDEX one_more ON items (title)")
+    assert watch(switched, app)["fired"] == []
+    switched.tenant.postgres("DROP INDEX one_more")
+    assert watch(switched, app)["fired"] == []
+    switched.tenant.postgres("ALTER TABLE tags DROP CONSTRAINT tags_pkey")
+    assert watch(switched, app)["fired"] == ["migration"]
+
+
+def test_one_row_behind_the_capture_is_damage_and_one_that_is_captured_is_none(
+    switched: Online, app: Application
+) -> None:
+    one = "DELETE FROM tags WHERE item = 'i0000007'"
+    switched.tenant.postgres(one)
+    result = watch(switched, app, drain=False)
+    assert (result["fired"], result["pending"], trigger(result, "data_mismatch")["verdict"]) == ([], 1, "passed")
+    switched.tenant.postgres(f"SET session_replication_role = replica; {one.replace('7', '8')}; RESET ALL")
+    assert watch(switched, app, drain=False)["fired"] == ["data_mismatch"]
 
 
 # How it goes on
