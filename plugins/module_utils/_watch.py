@@ -83,6 +83,7 @@ class Watch:
         self._slow_at: float | None = None
         self._told_at: float | None = None
         self._told_of: set[str] = set()
+        self._fired_first: dict[str, Trigger] = {}
         self._unkept = ""
         self._replayed = self._deleted = 0
 
@@ -143,6 +144,8 @@ class Watch:
         except SamplesError as error:  # a full disk must not leave the profile unwatched
             self._unkept = error.message()
         self._triggers = _triggers.evaluate(self._journal.samples, self._params["baseline"], self._limits)
+        for one in _triggers.fired(self._triggers):
+            self._fired_first.setdefault(one.name, one)
         self._tell(look.sample)
         return True
 
@@ -158,12 +161,18 @@ class Watch:
                 round(self._spent),
             )
 
+    def _over_by_now(self) -> list[dict[str, t.Any]]:
+        """Return the triggers that fired at an earlier look and do not any more, as they were then."""
+        firing = {one.name for one in self._triggers if one.firing}
+        return [one.as_dict() for name, one in self._fired_first.items() if name not in firing]
+
     def _result(self, stopped_by: str) -> dict[str, t.Any]:
         samples = self._journal.samples
         last = samples[-1] if samples else None
         return {
             "changed": bool(self._replayed or self._deleted),
             "fired": [one.name for one in self._triggers if one.firing],
+            "fired_meanwhile": self._over_by_now(),
             "triggers": [one.as_dict() for one in self._triggers],
             "checks": [one.as_check().as_dict() for one in self._triggers],
             "advice": _decision_tree.advise(self._triggers, self._params["answers"]).as_dict(),

@@ -396,6 +396,14 @@ checks:
       expected: at most 1.0 percent, or more for less than 300 s
       observed: 4.2 percent for 305 s
       message: 4.2 % of the answers are 5xx for 305 s, more than 1 % for 300 s
+fired_meanwhile:
+  description:
+    - The triggers that fired at an earlier look of this call and do not any more, as they were when they first did. A
+      trigger that wants an immediate rollback ends the watch, so these want a scheduled one.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 advice:
   description: What the decision tree says.
   returned: success

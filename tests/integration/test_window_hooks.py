@@ -42,7 +42,7 @@ PLAY = textwrap.dedent("""\
           ansible.builtin.include_role:
             name: sxops.pg_cutover.ledger
             tasks_from: end
-          vars: {ledger_outcome: failed, ledger_message: a trigger has fired}
+          vars: {ledger_outcome: failed, ledger_message: a trigger has fired, ledger_hurry: true}
         - name: Go back by itself
           ansible.builtin.include_role:
             name: sxops.pg_cutover.ledger
@@ -52,7 +52,10 @@ PLAY = textwrap.dedent("""\
           ansible.builtin.include_role:
             name: sxops.pg_cutover.ledger
             tasks_from: end
-          vars: {ledger_outcome: completed, ledger_store: sqlite}
+          vars:
+            ledger_outcome: completed
+            ledger_store: sqlite
+            rollback_automatic: {automatic: true, trigger: data_mismatch}
     """)
 
 
@@ -71,22 +74,23 @@ def run(folder: Path, hooks: dict[str, int]) -> tuple[Playbook, list[dict[str, A
 
 
 def test_hooks_of_the_window_and_of_the_way_back_that_follows_by_itself(tmp_path: Path) -> None:
-    hooks = {"before_window": 0, "after_window": 0, "before_rollback": 5, "after_rollback": 0}
+    hooks = {"before_window": 0, "before_rollback": 5, "after_window": 0, "after_rollback": 0}
     done, told, entries = run(tmp_path, hooks)
     assert done.process.returncode == 0, done.process.stdout
     assert [found["told"]["hook"] for found in told] == list(hooks)
-    before, after, back, returned = (found["told"] for found in told)
+    before, back, after, returned = (found["told"] for found in told)
     assert (before["verb"], before["run_id"], before["live_store"]) == ("watch", "", "postgres")
-    assert (after["verb"], after["outcome"]) == ("watch", "failed") and after["run_id"]
+    # It belongs to the window, but nobody waits for it on the way back.
+    assert (after["verb"], after["outcome"]) == ("rollback", "failed") and after["run_id"]
     assert (back["automatic"], back["trigger"]) == (True, "data_mismatch")
     assert (returned["live_store"], returned["outcome"]) == ("sqlite", "completed")
     # A hook that fails does not stop a way back that nobody stands by.
     kinds = [entry.get("facts", {}).get("hook") or entry["kind"] for entry in entries]
     assert kinds == [
-        "run_started", "before_window", "after_window", "run_ended",
-        "run_started", "before_rollback", "after_rollback", "run_ended",
+        "run_started", "before_window", "run_ended",
+        "run_started", "before_rollback", "after_window", "after_rollback", "run_ended",
     ]  # fmt: skip
-    watch, rollback = {entry["run_id"] for entry in entries[:4]}, {entry["run_id"] for entry in entries[4:]}
+    watch, rollback = {entry["run_id"] for entry in entries[:3]}, {entry["run_id"] for entry in entries[3:]}
     assert len(watch) == len(rollback) == 1 and watch != rollback
-    assert entries[5]["facts"]["outcome"] == "failed" and entries[-1]["outcome"] == "completed"
-    assert "status 5" in entries[5]["message"]
+    assert entries[4]["facts"]["outcome"] == "failed" and entries[-1]["outcome"] == "completed"
+    assert "status 5" in entries[4]["message"]
