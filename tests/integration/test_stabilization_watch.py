@@ -498,6 +498,18 @@ def test_latencies_at_exactly_what_is_allowed(switched: Online, app: Application
         assert fires(switched, app, name, **given)
 
 
+def test_what_fired_and_is_over_is_not_forgotten(switched: Online, app: Application) -> None:
+    given = {"baseline": {"requests": {"latency_ms": {"p95": 100.0}}}, "triggers": {"latency_duration": 4}}
+    looks = iter([250.0] * 4 + [50.0] * 100)
+    app.meanwhile = lambda: [app.served(30, 200, latency) for latency in [next(looks)]]
+    wanted = options(switched, app, duration=60.0, interval=2.0, **given)
+    result = _watch.Watch(wanted, False, SILENT, Clock()).run()
+    assert (result["fired"], result["stopped_by"]) == ([], "duration")
+    (over,) = result["fired_meanwhile"]
+    assert (over["name"], over["verdict"], over["severity"]) == ("latency_scheduled", "failed", "scheduled")
+    assert over["observed"] > 200.0 and "latency_scheduled" not in result["fired"]
+
+
 def test_postgres_may_be_gone_for_exactly_its_time(switched: Online, app: Application) -> None:
     with unreachable(switched.tenant.database):
         assert fires(switched, app, "connection", 10, triggers={"connection_timeout": 9})
