@@ -87,6 +87,20 @@ def test_the_ledger_has_every_gate_of_a_no_go(
     assert world.last_end()["outcome"] == "refused"
 
 
+def test_the_report_of_a_no_go_names_the_gates_the_live_store_and_the_next_command(
+    world: World, no_go: tuple[Playbook, dict[str, Any], dict[str, Any]]
+) -> None:
+    report = world.report()
+    assert report["verdict"] == "refused" and report["chain"]["verified"]
+    assert (report["stopped"]["verb"], report["stopped"]["phase"]) == ("cutover", "gates")
+    assert {check["name"] for check in report["stopped"]["open_checks"]} == set(OPEN)
+    text = message(no_go[0])
+    assert report["stopped"]["message"].startswith("NO-GO: 3 of ") and report["stopped"]["message"] in text
+    assert report["live"] == {"store": "sqlite", "since": None, "proven": True, "text": "SQLite"}
+    assert report["next"]["command"] == "ansible-playbook cutover.yml -e source_id=assets_1"
+    assert f"The report: {world.description['state_dir']}/reports/assets_1-{report['run_id']}.html." in text
+
+
 def test_no_secret_is_told_anywhere(world: World, no_go: tuple[Playbook, dict[str, Any], dict[str, Any]]) -> None:
     output = no_go[0].process.stdout + no_go[0].process.stderr
     ledger = (world.folder() / "ledger.jsonl").read_text(encoding="utf-8")
@@ -132,6 +146,11 @@ def test_the_close_names_what_is_open_and_the_ledger_has_the_checklist(world: Wo
     assert {"backend_observed", "reads_validated", "writes_validated", "plugin_validated"} <= set(found)
     assert {found[name] for name in ("backend_observed", "writes_validated", "data", "window")} == {"passed"}
     assert world.last_end()["outcome"] == "refused"
+    report = world.report()
+    assert (report["stopped"]["verb"], report["stopped"]["phase"]) == ("close", "checklist")
+    assert {check["name"] for check in report["stopped"]["open_checks"]} >= {"rollback_instructions_shared"}
+    assert (report["verdict"], report["live"]["store"]) == ("completed", "postgres")
+    assert report["next"]["command"] == "ansible-playbook close.yml -e source_id=assets_1"
 
 
 def test_the_checklist_is_closed_by_who_says_so(world: World, cutover: Playbook) -> None:
