@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from _ansible import Playbook
-from _cutover import HOST, World, message, new_world, refused, succeeded
+from _cutover import HOST, World, new_world, refused, succeeded
 from _webhook import Webhook, webhook
 from prometheus_client.parser import text_string_to_metric_families
 
