@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _ansible import ROOT, command_for, environment, home, program
+from _ansible import ROOT, command_for, environment, home, program, wait_for
 from _cutover import PLAYBOOKS, World, new_world
 from _newest_core import newer_python, newest_playbook
 from _webhook import Webhook, webhook
@@ -93,7 +93,7 @@ def secrets(world: World) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def answering() -> Iterator[Webhook]:
+def answering(playbook_program: str) -> Iterator[Webhook]:
     with webhook() as server:
         yield server
 
@@ -175,6 +175,8 @@ def test_the_secrets_were_used(world: World, secrets: dict[str, str], done: dict
     assert [found["secret"] for found in told] == [TOKENS["the secret of a hook"]] * 2 + [
         TOKENS["the secret of a hook on the control node"]
     ]
+    # Nobody waits for a notice, so the last one may still be on its way.
+    wait_for(lambda: len(answering.events) >= 4, "the last notice", 60)
     assert answering.events == ["freeze_announced", "switched", "closed", "rolled_back"]
     requests = files(Path(world.description["state_dir"]) / "services")
     assert requests and done["lines"].looks > 100 and len(done["lines"].known) > 50
